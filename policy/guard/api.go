@@ -1,0 +1,100 @@
+package guard
+
+import (
+	"time"
+
+	"github.com/strongroom/strongroom/policy/charter"
+	"github.com/strongroom/strongroom/proto/canon"
+)
+
+// GroupKey is a key that this signer holds a share of, or whose public key it knows from its own key generation.
+type GroupKey struct {
+	ID     canon.Name
+	Epoch  uint64
+	Public [33]byte // compressed, of the group
+}
+
+// View is what a signer knows by itself, without the evidence.
+type View struct {
+	Charter *charter.Charter
+	Now     time.Time
+	// Key returns the group key of that name, false if this signer has none.
+	Key func(canon.Name) (GroupKey, bool)
+	// HighestIndex returns the highest index of an address of this wallet, account and branch that this signer has seen in use, -1 for
+	// none. Change may lie at most 100 beyond it.
+	HighestIndex func(wallet, account canon.Name, branch uint64) int64
+	// Statements returns what officers told this signer directly about the object.
+	Statements func(object canon.Digest) []canon.Signed
+}
+
+// Input is one thing to sign: the digest, and where the key lies under the group key.
+type Input struct {
+	Digest Digest
+	Tweak  [32]byte // scalar to add to the group key
+	Public [33]byte // compressed child public key
+}
+
+// Signable is a transaction whose evidence passed every check. Only Check makes one.
+type Signable struct {
+	evidence    canon.Evidence
+	intent      canon.Intent
+	request     canon.Request
+	intentID    canon.Digest
+	transaction canon.Digest
+	key         GroupKey
+	charges     []canon.Charge
+	anchor      canon.Anchor
+	inputs      []canon.Anchor
+	signing     []Input
+	used        []AddressUse
+	approvers   []canon.Name
+	notAfter    canon.Time
+	window      uint64
+}
+
+// AddressUse is an address of ours that the transaction touches.
+type AddressUse struct {
+	Wallet  canon.Name
+	Account canon.Name
+	Branch  uint64
+	Index   uint64
+}
+
+// Withdrawal returns the wid.
+func (s *Signable) Withdrawal() canon.Digest { return s.intent.Withdrawal }
+
+// IntentDigest returns the digest of the intent.
+func (s *Signable) IntentDigest() canon.Digest { return s.intentID }
+
+// Intent returns the intent.
+func (s *Signable) Intent() canon.Intent { return s.intent }
+
+// Request returns the client's request.
+func (s *Signable) Request() canon.Request { return s.request }
+
+// Transaction returns the digest of the unsigned transaction.
+func (s *Signable) Transaction() canon.Digest { return s.transaction }
+
+// Key returns the group key under which all inputs are signed.
+func (s *Signable) Key() GroupKey { return s.key }
+
+// Charges returns what the withdrawal takes from each limit.
+func (s *Signable) Charges() []canon.Charge { return s.charges }
+
+// Anchor returns what all versions of the withdrawal share.
+func (s *Signable) Anchor() canon.Anchor { return s.anchor }
+
+// Anchors returns every input; for EVM the anchor alone.
+func (s *Signable) Anchors() []canon.Anchor { return s.inputs }
+
+// Signing returns what to sign, in the order of the inputs.
+func (s *Signable) Signing() []Input { return s.signing }
+
+// Addresses returns the addresses of ours that the transaction touches.
+func (s *Signable) Addresses() []AddressUse { return s.used }
+
+// Approvers returns the officers whose approvals count.
+func (s *Signable) Approvers() []canon.Name { return s.approvers }
+
+// NotAfter returns the last second at which everything that the verdict rests on is valid: request, intent, approvals, charter.
+func (s *Signable) NotAfter() canon.Time { return s.notAfter }

@@ -1,0 +1,371 @@
+package canon
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Genesis is the first charter: what the signers of one organisation agree on. Its digest is the organisation's id, so it carries no
+// organisation field; everybody pins that digest in his configuration. Amendments to it are a later kind.
+//
+// Evolution: keys are never reused; a new optional field gets a new key and is left out when empty, so old bytes keep their digest.
+type Genesis struct {
+	Version     uint64        `cbor:"1,keyasint"` // 1
+	Label       Text          `cbor:"2,keyasint"` // the organisation's name
+	Salt        Digest        `cbor:"3,keyasint"` // random; two organisations with the same content differ by it
+	NotBefore   Time          `cbor:"4,keyasint"`
+	NotAfter    Time          `cbor:"5,keyasint"` // an expired charter signs nothing
+	Roster      Roster        `cbor:"6,keyasint"`
+	Signers     []Signer      `cbor:"7,keyasint"`
+	Coordinator []Coordinator `cbor:"8,keyasint"`
+	Officers    []Officer     `cbor:"9,keyasint"`
+	Groups      []Group       `cbor:"10,keyasint"`
+	Clients     []Client      `cbor:"11,keyasint"`
+	Accounts    []Account     `cbor:"12,keyasint"`
+	Chains      []Chain       `cbor:"13,keyasint"`
+	Assets      []Asset       `cbor:"14,keyasint"`
+	Keys        []Key         `cbor:"15,keyasint"`
+	Wallets     []Wallet      `cbor:"16,keyasint"`
+	Rules       []Rule        `cbor:"17,keyasint"`
+	Limits      []Limit       `cbor:"18,keyasint"`
+	Allocation  []Allocation  `cbor:"19,keyasint"`
+	Amendment   Quorum        `cbor:"20,keyasint"` // who may change the charter
+	Delays      Delays        `cbor:"21,keyasint"`
+	Authorities []Authority   `cbor:"22,keyasint"`
+	Book        Book          `cbor:"23,keyasint"`
+	Recovery    [][]byte      `cbor:"24,keyasint"` // offline recovery keys, SSH wire format
+}
+
+// KindGenesis is the type string of Genesis.
+const KindGenesis = Kind("strongroom/genesis/v1")
+
+// Kind implements Document.
+func (Genesis) Kind() Kind { return KindGenesis }
+func (Genesis) limit() int { return mib }
+
+// Check refuses versions other than 1 and an empty period of validity.
+func (g Genesis) Check() error {
+	if g.Version != 1 {
+		return fmt.Errorf("version: expected 1, found %d", g.Version)
+	}
+	if g.NotAfter <= g.NotBefore {
+		return errors.New("not_after: expected a time after not_before")
+	}
+	return nil
+}
+
+// Roster holds the numbers of LIMITS: q acks make a certificate, up to f members may lie. 2q > n+f, f+1 <= t <= q <= n.
+type Roster struct {
+	Quorum uint64 `cbor:"1,keyasint"`
+	Faults uint64 `cbor:"2,keyasint"`
+}
+
+// Signer is a process that holds a share or an HSM key and runs the guard.
+type Signer struct {
+	Name         Name      `cbor:"1,keyasint"`
+	Operator     Name      `cbor:"2,keyasint"` // who runs it; no operator may hold t shares
+	Identity     PublicKey `cbor:"3,keyasint"` // signs acks, attestations and envelopes, and is its TLS key
+	Ledger       bool      `cbor:"4,keyasint"` // member of the roster
+	Jurisdiction Text      `cbor:"5,keyasint"` // where the machine stands, for example "HK"
+}
+
+// Coordinator names a TLS key under which signers and clients will talk to a coordinator. It carries no authority to sign.
+type Coordinator struct {
+	Name Name      `cbor:"1,keyasint"`
+	TLS  PublicKey `cbor:"2,keyasint"`
+}
+
+// KeyClass says how an officer's key is kept; smaller is stronger.
+type KeyClass uint8
+
+// Classes of officer keys.
+const (
+	ClassPresence KeyClass = 1 // hardware that asks for a touch
+	ClassToken    KeyClass = 2 // hardware or agent, without presence
+	ClassFile     KeyClass = 3 // a file under a passphrase
+)
+
+// OfficerKey is a key with which an officer approves.
+type OfficerKey struct {
+	Public []byte   `cbor:"1,keyasint"` // SSH wire format (RFC 4253 section 6.6)
+	Class  KeyClass `cbor:"2,keyasint"`
+}
+
+// Check refuses unknown classes and impossible key sizes.
+func (k OfficerKey) Check() error {
+	if err := oneOf("class", k.Class, ClassFile); err != nil {
+		return err
+	}
+	return sized("public", k.Public, 32, 2*kib)
+}
+
+// Officer is a person.
+type Officer struct {
+	Name    Name         `cbor:"1,keyasint"`
+	Label   Text         `cbor:"2,keyasint"`
+	Keys    []OfficerKey `cbor:"3,keyasint"`
+	Devices []PublicKey  `cbor:"4,keyasint"` // TLS keys of the officer's devices; they approve nothing
+}
+
+// Group is a set of officers.
+type Group struct {
+	Name    Name     `cbor:"1,keyasint"`
+	Members []Name   `cbor:"2,keyasint"`
+	Weakest KeyClass `cbor:"3,keyasint"` // weakest class of key that counts in this group
+}
+
+// Check refuses unknown classes.
+func (g Group) Check() error { return oneOf("weakest", g.Weakest, ClassFile) }
+
+// Part is "count distinct persons of group".
+type Part struct {
+	Group Name   `cbor:"1,keyasint"`
+	Count uint64 `cbor:"2,keyasint"`
+}
+
+// Quorum is met when all parts of one alternative are met. No alternative is never met.
+type Quorum struct {
+	AnyOf [][]Part `cbor:"1,keyasint"`
+}
+
+// Client is whoever owns assets; House marks the custodian's own.
+type Client struct {
+	Name    Name        `cbor:"1,keyasint"`
+	Label   Text        `cbor:"2,keyasint"`
+	House   bool        `cbor:"3,keyasint"`
+	Keys    []PublicKey `cbor:"4,keyasint"` // sign requests
+	Devices []PublicKey `cbor:"5,keyasint"` // TLS keys
+}
+
+// AccountKind tells accounts with addresses of their own from parts of an omnibus wallet.
+type AccountKind uint8
+
+// Kinds of account.
+const (
+	Segregated AccountKind = 1
+	Omnibus    AccountKind = 2
+)
+
+// Account belongs to one client. Number is its index in derivation paths, below 2^31.
+type Account struct {
+	Name   Name        `cbor:"1,keyasint"`
+	Client Name        `cbor:"2,keyasint"`
+	Number uint64      `cbor:"3,keyasint"`
+	Kind   AccountKind `cbor:"4,keyasint"`
+}
+
+// Check refuses unknown kinds and numbers that no path can hold.
+func (a Account) Check() error {
+	if a.Number >= 1<<31 {
+		return fmt.Errorf("number: expected below 2^31, found %d", a.Number)
+	}
+	return oneOf("kind", a.Kind, Omnibus)
+}
+
+// ChainKind is a family of chains.
+type ChainKind uint8
+
+// Kinds of chain.
+const (
+	Bitcoin ChainKind = 1
+	EVM     ChainKind = 2
+)
+
+// Chain is a chain that the organisation uses.
+type Chain struct {
+	ID       ChainID   `cbor:"1,keyasint"`
+	Kind     ChainKind `cbor:"2,keyasint"`
+	CoinType uint64    `cbor:"3,keyasint"` // SLIP-44, first element of derivation paths
+	Depth    uint64    `cbor:"4,keyasint"` // confirmations after which a transaction is final
+	HRP      string    `cbor:"5,keyasint"` // Bitcoin: BIP-173 prefix of addresses; EVM: empty
+}
+
+// Check refuses unknown kinds and a depth of zero.
+func (c Chain) Check() error {
+	if c.Depth == 0 || c.CoinType >= 1<<31 {
+		return fmt.Errorf("depth, coin_type: expected depth above 0 and coin type below 2^31, found %d and %d", c.Depth, c.CoinType)
+	}
+	if (c.Kind == Bitcoin) != (c.HRP != "") || len(c.HRP) > 16 {
+		return errors.New("hrp: expected a BIP-173 prefix for Bitcoin, none for EVM")
+	}
+	return oneOf("kind", c.Kind, EVM)
+}
+
+// Asset says how amounts of an asset are shown.
+type Asset struct {
+	ID       AssetID `cbor:"1,keyasint"`
+	Symbol   Text    `cbor:"2,keyasint"`
+	Decimals uint64  `cbor:"3,keyasint"`
+}
+
+// Check refuses more decimals than an Amount has digits.
+func (a Asset) Check() error {
+	if a.Decimals > 77 {
+		return fmt.Errorf("decimals: expected at most 77, found %d", a.Decimals)
+	}
+	return nil
+}
+
+// Algorithm is what a key signs with.
+type Algorithm uint8
+
+// Algorithms.
+const (
+	ECDSASecp256k1 Algorithm = 1
+	EdDSA25519     Algorithm = 2
+)
+
+// Key is a key that signers make together. Its public key comes out of key generation and is no part of the genesis.
+type Key struct {
+	ID        Name      `cbor:"1,keyasint"`
+	Algorithm Algorithm `cbor:"2,keyasint"`
+	Threshold uint64    `cbor:"3,keyasint"` // t: signers needed to sign
+	Holders   []Name    `cbor:"4,keyasint"`
+	Epoch     uint64    `cbor:"5,keyasint"` // counts refreshes and reshares, from 1
+}
+
+// Check refuses unknown algorithms.
+func (k Key) Check() error { return oneOf("algorithm", k.Algorithm, EdDSA25519) }
+
+// Tier is how far a wallet is from the network.
+type Tier uint8
+
+// Tiers.
+const (
+	Hot  Tier = 1
+	Warm Tier = 2
+	Cold Tier = 3
+)
+
+// WalletScheme says what must sign for a wallet.
+type WalletScheme uint8
+
+// Wallet schemes.
+const (
+	SchemeMPC    WalletScheme = 1
+	SchemeHSM    WalletScheme = 2
+	SchemeCosign WalletScheme = 3
+)
+
+// Wallet is a set of addresses under one key set on one chain.
+type Wallet struct {
+	Name       Name         `cbor:"1,keyasint"`
+	Label      Text         `cbor:"2,keyasint"`
+	Chain      ChainID      `cbor:"3,keyasint"`
+	Tier       Tier         `cbor:"4,keyasint"`
+	Scheme     WalletScheme `cbor:"5,keyasint"`
+	Key        Name         `cbor:"6,keyasint"` // MPC key
+	Number     uint64       `cbor:"7,keyasint"` // second element of derivation paths, below 2^31
+	Accounts   []Name       `cbor:"8,keyasint"`
+	StartNonce uint64       `cbor:"9,keyasint"` // EVM: nonce of the first transaction of each account's address
+}
+
+// Check refuses unknown tiers and schemes and numbers that no path can hold.
+func (w Wallet) Check() error {
+	if w.Number >= 1<<31 {
+		return fmt.Errorf("number: expected below 2^31, found %d", w.Number)
+	}
+	if err := oneOf("tier", w.Tier, Cold); err != nil {
+		return err
+	}
+	return oneOf("scheme", w.Scheme, SchemeCosign)
+}
+
+// Action is what a rule does with a withdrawal that it matches.
+type Action uint8
+
+// Actions of a rule.
+const (
+	ActionDeny    Action = 1
+	ActionAllow   Action = 2
+	ActionApprove Action = 3 // needs the rule's quorum
+)
+
+// AssetAmount is an amount of one asset.
+type AssetAmount struct {
+	Asset  AssetID `cbor:"1,keyasint"`
+	Amount Amount  `cbor:"2,keyasint"`
+}
+
+// Rule is one line of the policy. Rules are tried in order, the first that matches decides, and none matching is a denial. A list holds
+// names, or Any alone for all of them; an empty list matches nothing.
+type Rule struct {
+	Name     Name          `cbor:"1,keyasint"`
+	Clients  []Name        `cbor:"2,keyasint"`
+	Accounts []Name        `cbor:"3,keyasint"`
+	Wallets  []Name        `cbor:"4,keyasint"`
+	Amounts  []AssetAmount `cbor:"5,keyasint"` // largest sum of a withdrawal for each asset; an asset that is not listed does not match
+	Action   Action        `cbor:"6,keyasint"`
+	Quorum   Quorum        `cbor:"7,keyasint"`
+	Expiry   uint64        `cbor:"8,keyasint"`  // seconds from request to the intent's end
+	Signing  uint64        `cbor:"9,keyasint"`  // seconds from a reservation's stamp to its until
+	FeeCaps  []AssetAmount `cbor:"10,keyasint"` // largest fee for each fee-paying asset; an asset that is not listed pays none
+	Limits   []Name        `cbor:"11,keyasint"` // limits it draws on
+}
+
+// Check refuses unknown actions.
+func (r Rule) Check() error { return oneOf("action", r.Action, ActionApprove) }
+
+// Limit bounds what is spent of one asset in every window of time.
+type Limit struct {
+	Name    Name    `cbor:"1,keyasint"`
+	Asset   AssetID `cbor:"2,keyasint"`
+	Amount  Amount  `cbor:"3,keyasint"`
+	Window  uint64  `cbor:"4,keyasint"` // seconds
+	Clients []Name  `cbor:"5,keyasint"`
+	Wallets []Name  `cbor:"6,keyasint"`
+	Exact   bool    `cbor:"7,keyasint"` // each signer holds (q-f)/(n-f) of Amount, so that the sum over all keeps to Amount; else it may reach Amount(n-f)/(q-f)
+}
+
+// Allocation bounds the share of an asset that lies in a tier.
+type Allocation struct {
+	Asset      AssetID `cbor:"1,keyasint"`
+	Tier       Tier    `cbor:"2,keyasint"`
+	MaxPermill uint64  `cbor:"3,keyasint"` // thousandths of all holdings
+}
+
+// Check refuses shares above the whole.
+func (a Allocation) Check() error {
+	if a.MaxPermill > 1000 {
+		return fmt.Errorf("max_permill: expected at most 1000, found %d", a.MaxPermill)
+	}
+	return oneOf("tier", a.Tier, Cold)
+}
+
+// Delays are in seconds.
+type Delays struct {
+	Loosening    uint64 `cbor:"1,keyasint"` // between proposal and enactment of an amendment that loosens
+	Unfreeze     uint64 `cbor:"2,keyasint"`
+	FreezeLapse  uint64 `cbor:"3,keyasint"`
+	BookCooldown uint64 `cbor:"4,keyasint"` // between an address's first appearance and its first payment; the genesis's own book is exempt
+	ClockSkew    uint64 `cbor:"5,keyasint"` // δ: how far two signers' clocks may differ
+}
+
+// Purpose is what an outside authority may state.
+type Purpose uint8
+
+// Purposes of authorities.
+const (
+	PurposePrice      Purpose = 1
+	PurposeScreening  Purpose = 2
+	PurposeTravelRule Purpose = 3
+	PurposeBalance    Purpose = 4
+)
+
+// Authority signs statements of fact that rules may read.
+type Authority struct {
+	Name    Name      `cbor:"1,keyasint"`
+	Purpose Purpose   `cbor:"2,keyasint"`
+	Key     PublicKey `cbor:"3,keyasint"`
+}
+
+// Check refuses unknown purposes.
+func (a Authority) Check() error { return oneOf("purpose", a.Purpose, PurposeBalance) }
+
+// Book is the root of the address book: an RFC 6962 Merkle tree over the sorted encodings of BookEntry.
+type Book struct {
+	Serial uint64 `cbor:"1,keyasint"`
+	Size   uint64 `cbor:"2,keyasint"` // entries
+	Root   Digest `cbor:"3,keyasint"`
+	Quorum Quorum `cbor:"4,keyasint"` // who signs the next root
+}

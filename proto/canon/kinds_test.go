@@ -1,0 +1,128 @@
+package canon
+
+import (
+	"reflect"
+)
+
+// kinds lists every document of the package; TestEveryDocumentIsListed compares it with the source.
+var kinds = []Document{
+	&Genesis{}, &Request{}, &Intent{}, &Approval{}, &Statement{}, &BookEntry{}, &Evidence{}, &Reservation{}, &Ack{},
+	&Certificate{}, &Address{}, &Session{}, &Envelope{},
+}
+
+// sample returns a valid document of d's kind in which every field, to the last leaf, has a value that is not its zero.
+func sample(d Document) Document {
+	v := reflect.New(reflect.TypeOf(d).Elem())
+	n := 0
+	fill(v.Elem(), &n)
+	fix(v.Interface().(Document))
+	return v.Interface().(Document)
+}
+
+// fill sets every leaf below v to a value of its type that passes the type's own rules; n makes the values differ.
+func fill(v reflect.Value, n *int) {
+	*n++
+	switch v.Interface().(type) {
+	case Amount:
+		v.SetBytes([]byte{byte(*n%255) + 1, byte(*n)})
+		return
+	case Name:
+		v.SetString("name-" + string(rune('a'+*n%26)))
+		return
+	case ChainID:
+		v.SetString("eip155:1337")
+		return
+	case AssetID:
+		v.SetString("eip155:1337/slip44:60")
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i), n)
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), n)
+	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			b := make([]byte, 32)
+			for i := range b {
+				b[i] = byte(*n)
+			}
+			v.SetBytes(b)
+			return
+		}
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		fill(v.Index(0), n)
+		fill(v.Index(1), n)
+	case reflect.Array:
+		for i := range v.Len() {
+			v.Index(i).SetUint(uint64(byte(*n + i)))
+		}
+	case reflect.Uint8:
+		v.SetUint(1)
+	case reflect.Uint64:
+		v.SetUint(uint64(*n))
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.String:
+		v.SetString("text-" + string(rune('a'+*n%26)))
+	default:
+		panic("no sample for " + v.Type().String())
+	}
+}
+
+// fix mends what a struct's rules ask of several fields together.
+func fix(d Document) {
+	switch d := d.(type) {
+	case *Genesis:
+		d.Version, d.NotBefore, d.NotAfter = 1, 1_700_000_000, 1_900_000_000
+		for i := range d.Chains {
+			d.Chains[i].HRP = "bcrt"
+		}
+		for i := range d.Assets {
+			d.Assets[i].Decimals = uint64(8 + i)
+		}
+	case *Request:
+		d.NotBefore, d.NotAfter = 1_700_000_000, 1_700_003_600
+		d.Call = nil
+	case *Intent:
+		d.Mode = Exact
+		fixSigned(&d.Request)
+		fixPaths(d.Inputs)
+		fixPaths(d.Change)
+	case *Approval:
+		d.NotAfter = 1_700_000_000
+	case *BookEntry:
+		d.Proof = 1
+	case *Evidence:
+		for i := range d.Approvals {
+			fixSigned(&d.Approvals[i])
+		}
+		for i := range d.Statements {
+			fixSigned(&d.Statements[i])
+		}
+		fixPaths(d.Inputs)
+		fixPaths(d.Change)
+	case *Reservation:
+		d.Stamp, d.Until, d.AnchorNumber = 1_700_000_000, 1_700_000_600, 2
+	case *Certificate:
+		for i := range d.Acks {
+			fixSigned(&d.Acks[i])
+		}
+	case *Address:
+		d.Path = []uint64{60, 1, 2, 1, 7}
+	case *Session:
+		d.Protocol = ProtocolSign
+		d.Participants = []Name{"node-1", "node-2"}
+	}
+}
+
+func fixSigned(s *Signed) { s.Scheme = SSHSig }
+
+func fixPaths(p []OwnPath) {
+	for i := range p {
+		p[i].Branch = 1
+	}
+}
