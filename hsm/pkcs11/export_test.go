@@ -1,0 +1,41 @@
+package pkcs11
+
+import (
+	"context"
+
+	p11 "github.com/miekg/pkcs11"
+)
+
+// Cryptoki is what a test may put between a Token and the module.
+type Cryptoki = cryptoki
+
+// Modules is a process's modules, for tests that need their own.
+type Modules struct{ r *modules }
+
+// NewModules loads real modules and passes them through wrap.
+func NewModules(wrap func(Cryptoki) Cryptoki) *Modules {
+	return &Modules{newModules(func(path string) (cryptoki, error) {
+		c, err := process.load(path)
+		if err != nil {
+			return nil, err
+		}
+		return wrap(c), nil
+	})}
+}
+
+// Open is Open on these modules.
+func (m *Modules) Open(ctx context.Context, cfg Config) (*Token, error) { return open(ctx, m.r, cfg) }
+
+// OnSession runs raw PKCS#11 calls on a session of the token's pool.
+func OnSession(t *Token, f func(c *p11.Ctx, s p11.SessionHandle) error) error {
+	_, err := onSession(context.Background(), t, "test", func(c cryptoki, s p11.SessionHandle) (struct{}, error) {
+		return struct{}{}, f(c.(*module).cryptoki.(*p11.Ctx), s)
+	})
+	return err
+}
+
+// ParsePoint is parsePoint.
+var ParsePoint = parsePoint
+
+// FirstFile is firstFile.
+var FirstFile = firstFile
