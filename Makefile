@@ -37,14 +37,14 @@ test-race:
 
 # The whole system on real btcd, go-ethereum and SoftHSM, and the chain nodes by themselves.
 test-chains: peers
-	STRONGROOM_TOOLS=$(TOOLS) go test -tags chains -timeout 30m -count=1 ./wallets/chain/... ./internal/devnet/...
+	go test -tags chains -timeout 30m -count=1 ./wallets/chain/... ./internal/devnet/...
 
 # Libraries that are not ours, on transactions of ours.
 test-peers: peers
 	cd internal/devnet/peers && npm test
 
 test-long: deps peers ## what is too slow for every change
-	STRONGROOM_TOOLS=$(TOOLS) go test -tags "chains long" -timeout 2h -count=1 ./...
+	go test -tags "chains long" -timeout 2h -count=1 ./...
 	for target in $$(grep -rlE '^func Fuzz' --include=*_test.go . | xargs -n1 dirname | sort -u); do \
 		for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]*' $$target/*_test.go | sed 's/^func //'); do \
 			go test -run '^$$' -fuzz "^$$f\$$" -fuzztime 30s $$target; done; done

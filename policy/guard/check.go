@@ -2,23 +2,207 @@ package guard
 
 import (
 	"errors"
+	"fmt"
+	"math/big"
+	"reflect"
 
+	"github.com/strongroom/strongroom/policy"
+	"github.com/strongroom/strongroom/policy/approval"
 	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/proto/refusal"
 )
 
-// Check decides on the encoding of canon.Evidence. The error is a *refusal.Refusal with every check that failed.
+// Check decides on the encoding of canon.Evidence. The error is a *refusal.Refusal with the checks that failed: all of them where one
+// does not depend on another.
 func Check(evidence []byte, v View) (*Signable, error) {
-	return nil, errors.New("guard: nothing is signable")
+	var e canon.Evidence
+	if err := canon.Decode(evidence, &e); err != nil {
+		return nil, refusal.New("encoding", "evidence", "a canonical document", err.Error())
+	}
+	if e.Organisation != v.Charter.Organisation() {
+		return nil, refusal.New("organisation", "evidence.organisation", v.Charter.Organisation().String(), e.Organisation.String())
+	}
+	review, err := Examine(e.Intent, v)
+	if err != nil {
+		return nil, err
+	}
+	c := &checking{View: v, Review: review, evidence: e}
+	c.approvals()
+	c.addresses()
+	c.source()
+	if err := c.Err(); err != nil {
+		return nil, err
+	}
+	s, err := c.transaction()
+	if err != nil {
+		return nil, err
+	}
+	c.exactness(s)
+	if err := c.Err(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
-// CheckReservation compares the encoding of canon.Reservation with what the guard worked out, field by field; stamp and until are held
-// against the view's clock, the charter's clock skew and the rule's signing time. The error is a *refusal.Refusal.
-func (s *Signable) CheckReservation(r canon.Reservation, v View) error {
-	return errors.New("guard: nothing is signable")
+// checking is one run of Check.
+type checking struct {
+	View
+	refusal.List
+	*Review
+	evidence canon.Evidence
+
+	wallet    canon.Wallet
+	account   canon.Account
+	chain     canon.Chain
+	key       GroupKey
+	chainCode [32]byte
+	approvers []canon.Name
+	notAfter  canon.Time
 }
 
-// CheckCertificate verifies the encoding of canon.Certificate: q acks of distinct roster members over one reservation. It returns the
-// reservation, its rid and the signers. The error is a *refusal.Refusal.
-func CheckCertificate(certificate []byte, v View) (*canon.Reservation, canon.Digest, []canon.Name, error) {
-	return nil, canon.Digest{}, nil, errors.New("guard: nothing is signable")
+// approvals asks whether the rule's quorum is met, and whether an officer rejected the intent.
+func (c *checking) approvals() {
+	statements := append([]canon.Signed(nil), c.evidence.Statements...)
+	if c.View.Statements != nil {
+		statements = append(statements, c.View.Statements(c.IntentID)...)
+	}
+	tally, err := approval.Tally(c.Charter, c.IntentID, c.Rule.Quorum, c.Request.Requester, c.evidence.Approvals, statements, canon.TimeOf(c.Now))
+	if err != nil {
+		c.Join("approvals", "evidence.approvals", err)
+		return
+	}
+	c.notAfter = min(c.Intent.NotAfter, c.Request.NotAfter, c.Charter.Genesis().NotAfter)
+	// Any officer can stop a withdrawal, also one whom the quorum does not ask.
+	for _, name := range append(tally.RejectedBy, tally.Outsiders...) {
+		c.Add("approvals", "evidence.statements", "no rejection", "a rejection by officer "+string(name))
+	}
+	if c.Rule.Action != canon.ActionApprove {
+		return
+	}
+	if !tally.Met {
+		c.Add("approvals", "evidence.approvals", "a quorum of "+c.Rule.Quorum.String(), fmt.Sprintf("valid approvals of %v", tally.Approvers))
+	}
+	c.approvers = tally.Approvers
+	c.notAfter = min(c.notAfter, tally.NotAfter)
+}
+
+// addresses asks for every payment whether its address is in the client's book.
+func (c *checking) addresses() {
+	used := make([]bool, len(c.evidence.Addresses))
+	for i, out := range c.Request.Outputs {
+		field := fmt.Sprintf("outputs[%d].address", i)
+		at, err := c.entryFor(out)
+		if err != nil {
+			c.Join("whitelist", field, err)
+			continue
+		}
+		if at < 0 {
+			c.Add("whitelist", field, "an address in the book of client "+string(c.Request.Client), fmt.Sprintf("%x without a proof", out.Address))
+			continue
+		}
+		used[at] = true
+	}
+	for i, u := range used {
+		if !u {
+			c.Add("whitelist", fmt.Sprintf("evidence.addresses[%d]", i), "a valid proof for an output of the request", "another")
+		}
+	}
+}
+
+// entryFor returns the position of the proof for out, -1 if there is none.
+func (c *checking) entryFor(out canon.Output) (int, error) {
+	for i, p := range c.evidence.Addresses {
+		var entry canon.BookEntry
+		if err := canon.Decode(p.Entry, &entry); err != nil {
+			return 0, err
+		}
+		if entry.Chain != c.Request.Chain || string(entry.Address) != string(out.Address) {
+			continue
+		}
+		if _, err := c.Charter.CheckBookProof(p); err != nil {
+			return 0, err
+		}
+		if entry.Client != c.Request.Client {
+			return 0, refusal.New("whitelist", fmt.Sprintf("evidence.addresses[%d].client", i), string(c.Request.Client), string(entry.Client))
+		}
+		if entry.Account != canon.Any && entry.Account != c.Request.Account {
+			return 0, refusal.New("whitelist", fmt.Sprintf("evidence.addresses[%d].account", i), string(c.Request.Account), string(entry.Account))
+		}
+		return i, nil
+	}
+	return -1, nil
+}
+
+// source looks up wallet, account, chain and key in the charter.
+func (c *checking) source() {
+	var ok bool
+	if c.wallet, ok = c.Charter.Wallet(c.Request.Wallet); !ok {
+		c.Add("source", "request.wallet", "a wallet of the charter", string(c.Request.Wallet))
+		return
+	}
+	if c.account, ok = c.Charter.Account(c.Request.Account); !ok {
+		c.Add("source", "request.account", "an account of the charter", string(c.Request.Account))
+		return
+	}
+	if c.chain, ok = c.Charter.Chain(c.wallet.Chain); !ok || c.chain.ID != c.Request.Chain {
+		c.Add("source", "request.chain", string(c.wallet.Chain), string(c.Request.Chain))
+	}
+	if c.wallet.Scheme != canon.SchemeMPC {
+		c.Add("source", "wallet.scheme", "mpc, the scheme that this signer signs", fmt.Sprint(c.wallet.Scheme))
+	}
+	if c.wallet.Tier == canon.Cold && c.Intent.Mode != canon.Exact {
+		c.Add("source", "intent.mode", "exact for a cold wallet", "template")
+	}
+	named, _ := c.Charter.Key(c.wallet.Key)
+	if c.key, ok = c.Key(c.wallet.Key); !ok || c.key.Epoch != named.Epoch {
+		c.Add("source", "wallet.key", fmt.Sprintf("a share of key %s in epoch %d", c.wallet.Key, named.Epoch), fmt.Sprintf("epoch %d", c.key.Epoch))
+		return
+	}
+	c.chainCode = chainCode(c.Charter.Organisation(), c.key)
+}
+
+// transaction parses the raw transaction by the chain's own rules and compares it with the request.
+func (c *checking) transaction() (*Signable, error) {
+	s := &Signable{
+		evidence: c.evidence, intent: c.Intent, request: c.Request, intentID: c.IntentID,
+		transaction: canon.TransactionDigest(c.evidence.Transaction), key: c.key,
+		charges:   policy.Charges(c.Charter, c.Rule, &c.Request, c.Intent.FeeCap),
+		approvers: c.approvers, notAfter: c.notAfter, window: c.Rule.Signing,
+	}
+	switch c.chain.Kind {
+	case canon.Bitcoin:
+		c.bitcoin(s)
+	case canon.EVM:
+		c.evm(s)
+	default:
+		return nil, errors.New("guard: chain of unknown kind")
+	}
+	return s, c.Err()
+}
+
+// exactness holds the transaction against the digests and paths of an exact intent.
+func (c *checking) exactness(s *Signable) {
+	if c.Intent.Mode != canon.Exact {
+		return
+	}
+	found := false
+	for _, d := range c.Intent.Transactions {
+		found = found || d == s.transaction
+	}
+	if !found {
+		c.Add("exact", "evidence.transaction", "one of the intent's transactions", s.transaction.String())
+	}
+	if !reflect.DeepEqual(c.Intent.Inputs, c.evidence.Inputs) {
+		c.Add("exact", "evidence.inputs", fmt.Sprint(c.Intent.Inputs), fmt.Sprint(c.evidence.Inputs))
+	}
+	if !reflect.DeepEqual(c.Intent.Change, c.evidence.Change) {
+		c.Add("exact", "evidence.change", fmt.Sprint(c.Intent.Change), fmt.Sprint(c.evidence.Change))
+	}
+}
+
+// fee asks whether the fee keeps to the cap that was approved.
+func (c *checking) fee(fee *big.Int) {
+	if fee.Cmp(c.Intent.FeeCap.Int()) > 0 {
+		c.Add("fee-cap", "transaction.fee", "at most "+c.Intent.FeeCap.String(), fee.String())
+	}
 }

@@ -245,7 +245,7 @@ func unsorted(good []byte) []byte {
 
 func TestFieldRulesAreEnforcedOnDecoding(t *testing.T) {
 	bad := map[string]Document{
-		"bidi text":        &Approval{Object: 1, Decision: 1, Officer: "a", Reason: "pay ‮evil"},
+		"bidi text":        &Approval{Object: 1, Decision: 1, Officer: "a", Reason: "pay \u202eevil"},
 		"control text":     &Approval{Object: 1, Decision: 1, Officer: "a", Reason: "a\x1b[2J"},
 		"not NFC":          &Approval{Object: 1, Decision: 1, Officer: "a", Reason: "e\u0301"},
 		"long text":        &Approval{Object: 1, Decision: 1, Officer: "a", Reason: Text(strings.Repeat("x", 141))},

@@ -3,6 +3,7 @@ package canon
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Genesis is the first charter: what the signers of one organisation agree on. Its digest is the organisation's id, so it carries no
@@ -126,6 +127,22 @@ type Part struct {
 // Quorum is met when all parts of one alternative are met. No alternative is never met.
 type Quorum struct {
 	AnyOf [][]Part `cbor:"1,keyasint"`
+}
+
+// String returns the quorum in words, for example "2 of treasury and 1 of risk, or 3 of board".
+func (q Quorum) String() string {
+	if len(q.AnyOf) == 0 {
+		return "nobody"
+	}
+	alternatives := make([]string, len(q.AnyOf))
+	for i, parts := range q.AnyOf {
+		words := make([]string, len(parts))
+		for j, p := range parts {
+			words[j] = fmt.Sprintf("%d of %s", p.Count, p.Group)
+		}
+		alternatives[i] = strings.Join(words, " and ")
+	}
+	return strings.Join(alternatives, ", or ")
 }
 
 // Client is whoever owns assets; House marks the custodian's own.

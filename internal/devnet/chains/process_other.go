@@ -1,0 +1,8 @@
+//go:build !linux
+
+package chains
+
+import "os/exec"
+
+// bindToParent does nothing where the kernel offers no such thing: a child may outlive a parent that is killed.
+func bindToParent(*exec.Cmd) {}

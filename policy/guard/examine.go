@@ -1,0 +1,123 @@
+package guard
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/strongroom/strongroom/policy"
+	"github.com/strongroom/strongroom/policy/approval"
+	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/proto/refusal"
+)
+
+// Review is an intent that says what the request and the charter say. Whether it is approved, and whether a transaction carries it
+// out, is Check's question.
+type Review struct {
+	IntentID canon.Digest
+	Intent   canon.Intent
+	Request  canon.Request
+	Rule     *canon.Rule // of the charter; read only
+}
+
+// Examine decides whether the encoding of canon.Intent follows from the client's request and the policy: the request's signature and
+// times, the rule that applies, its quorum, expiry and fee cap, the charter in force. Officers' tools run it before they show an
+// intent. It reads the view's charter and clock only. The error is a *refusal.Refusal.
+func Examine(intent []byte, v View) (*Review, error) {
+	r := &Review{IntentID: canon.KindIntent.Digest(intent)}
+	if err := canon.Decode(intent, &r.Intent); err != nil {
+		return nil, refusal.New("encoding", "intent", "a canonical document", err.Error())
+	}
+	var l refusal.List
+	examineCharter(&l, r.Intent, v)
+	request, err := approval.VerifyRequest(v.Charter, r.Intent.Request)
+	if err != nil {
+		l.Join("request", "intent.request", err)
+		return nil, l.Err()
+	}
+	r.Request = *request
+	if wid := request.WithdrawalID(); r.Intent.Withdrawal != wid {
+		l.Add("request", "intent.withdrawal", wid.String(), r.Intent.Withdrawal.String())
+	}
+	verdict := policy.Decide(v.Charter, request)
+	if verdict.Action != canon.ActionAllow && verdict.Action != canon.ActionApprove {
+		l.Join("policy", "request", verdict.Explanation)
+		l.Join("policy", "request", denied(verdict.Explanation))
+		return nil, l.Err()
+	}
+	r.Rule = verdict.Rule
+	examineRule(&l, r, v)
+	examineTimes(&l, r, v)
+	if err := l.Err(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// denied makes sure that a denial without an explanation is a denial still.
+func denied(explanation error) error {
+	if explanation != nil {
+		return nil
+	}
+	return refusal.New("policy", "request", "a rule that allows it", "none")
+}
+
+func examineCharter(l *refusal.List, i canon.Intent, v View) {
+	if i.Organisation != v.Charter.Organisation() {
+		l.Add("organisation", "intent.organisation", v.Charter.Organisation().String(), i.Organisation.String())
+	}
+	if i.CharterNumber != v.Charter.Number() || i.Charter != v.Charter.Digest() {
+		l.Add("charter", "intent.charter", fmt.Sprintf("version %d, %s", v.Charter.Number(), v.Charter.Digest()), fmt.Sprintf("version %d, %s", i.CharterNumber, i.Charter))
+	}
+	l.Join("charter", "validity", v.Charter.CheckTime(canon.TimeOf(v.Now)))
+}
+
+func examineRule(l *refusal.List, r *Review, v View) {
+	if r.Intent.Rule != r.Rule.Name {
+		l.Add("policy", "intent.rule", string(r.Rule.Name), string(r.Intent.Rule))
+	}
+	if !sameQuorum(r.Intent.Quorum, r.Rule.Quorum) {
+		l.Add("policy", "intent.quorum", r.Rule.Quorum.String(), r.Intent.Quorum.String())
+	}
+	if r.Intent.FeeCap.Int().Cmp(r.Request.FeeCap.Int()) > 0 {
+		l.Add("fee-cap", "intent.fee_cap", "at most the request's "+r.Request.FeeCap.String(), r.Intent.FeeCap.String())
+	}
+	limit, ok := feeCapOf(r.Rule, v, r.Request.Chain)
+	if !ok || r.Intent.FeeCap.Int().Cmp(limit.Int()) > 0 {
+		l.Add("fee-cap", "intent.fee_cap", "at most the rule's "+limit.String(), r.Intent.FeeCap.String())
+	}
+}
+
+func sameQuorum(a, b canon.Quorum) bool {
+	return len(a.AnyOf) == len(b.AnyOf) && (len(a.AnyOf) == 0 || reflect.DeepEqual(a, b))
+}
+
+// feeCapOf returns the largest fee that the rule lets a withdrawal on the chain pay, in the chain's own coin.
+func feeCapOf(rule *canon.Rule, v View, chain canon.ChainID) (canon.Amount, bool) {
+	coin, ok := v.Charter.NativeAsset(chain)
+	if !ok {
+		return nil, false
+	}
+	for _, c := range rule.FeeCaps {
+		if c.Asset == coin.ID {
+			return c.Amount, true
+		}
+	}
+	return nil, false
+}
+
+func examineTimes(l *refusal.List, r *Review, v View) {
+	now, skew := canon.TimeOf(v.Now), canon.Time(v.Charter.Genesis().Delays.ClockSkew)
+	if r.Request.NotBefore > now+skew {
+		l.Add("expiry", "request.not_before", fmt.Sprintf("at most %s", (now+skew).At()), r.Request.NotBefore.At().String())
+	}
+	if r.Request.NotAfter < now {
+		l.Add("expiry", "request.not_after", fmt.Sprintf("at least %s", now.At()), r.Request.NotAfter.At().String())
+	}
+	if r.Intent.NotAfter < now {
+		l.Add("expiry", "intent.not_after", fmt.Sprintf("at least %s", now.At()), r.Intent.NotAfter.At().String())
+	}
+	latest := min(r.Request.NotAfter, now+skew+canon.Time(r.Rule.Expiry))
+	if r.Intent.NotAfter > latest {
+		l.Add("expiry", "intent.not_after", fmt.Sprintf("at most %s", latest.At()), r.Intent.NotAfter.At().String())
+	}
+}
