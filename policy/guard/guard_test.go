@@ -201,11 +201,11 @@ func TestTamperedPapersAreRefused(t *testing.T) {
 		{"request of a stranger", "requester", func(_ *world, p *paper) {
 			p.client, p.request.Requester = edKey("mallory"), edPublic("mallory")
 		}},
-		{"request with another's signature", "request", func(_ *world, p *paper) { p.client = edKey("mallory") }},
+		{"request with another's signature", "signature", func(_ *world, p *paper) { p.client = edKey("mallory") }},
 		{"request changed after signing", "signature", func(_ *world, p *paper) {
 			p.onRequest = func(r *canon.Request) { r.FeeCap = canon.AmountOf(19_999) }
 		}},
-		{"request of another client's account", "request.account", func(_ *world, p *paper) { p.request.Account = "globex-one" }},
+		{"request of another client's account", "account", func(_ *world, p *paper) { p.request.Account = "globex-one" }},
 		{"request of another organisation", "organisation", func(_ *world, p *paper) { p.request.Organisation = other }},
 		{"request from an unknown wallet", "wallet", func(_ *world, p *paper) { p.request.Wallet = "nowhere" }},
 		{"request on the wrong chain", "chain", func(_ *world, p *paper) { p.request.Wallet = "evm-hot" }},
@@ -218,7 +218,7 @@ func TestTamperedPapersAreRefused(t *testing.T) {
 			proof, _ := w.book.Prove(btcChain, stranger, "globex")
 			p.onEnd = func(e *canon.Evidence) { e.Addresses = []canon.BookProof{proof} }
 		}},
-		{"address proof forged", "proof", func(_ *world, p *paper) {
+		{"address proof forged", "path", func(_ *world, p *paper) {
 			p.onEnd = func(e *canon.Evidence) { e.Addresses[0].Path[0][0] ^= 1 }
 		}},
 		{"address proof missing", "outputs[0].address", func(_ *world, p *paper) {

@@ -326,7 +326,11 @@ func (w *world) rejection(name canon.Name, digest canon.Digest) canon.Signed {
 
 func (w *world) encodeTransaction(p *paper) {
 	if p.tx == nil {
-		payload, err := ethereum.Build(p.evm)
+		b := p.evm
+		if b.Token == nil {
+			b.Value, b.Amount = b.Amount, nil
+		}
+		payload, err := ethereum.Build(b)
 		if err != nil {
 			w.t.Fatal(err)
 		}
