@@ -166,3 +166,21 @@ func TestOnePackageUsesCgo(t *testing.T) {
 		}
 	}
 }
+
+// What seals and carries shares must not depend on one protocol's library, and what only tests may load stays with tests.
+func TestEngineStaysBehindItsInterface(t *testing.T) {
+	for _, p := range own(t) {
+		from, _ := rel(p.ImportPath)
+		for _, d := range p.Deps {
+			if under(from, "mpc/share", "mpc/transport") && strings.HasPrefix(d, "github.com/bnb-chain/tss-lib") {
+				t.Errorf("%s reaches %s", from, d)
+			}
+		}
+		for _, i := range p.Imports {
+			to, _ := rel(i)
+			if strings.HasSuffix(to, "test") && !strings.HasSuffix(from, "test") {
+				t.Errorf("%s imports %s, which is for tests", from, to)
+			}
+		}
+	}
+}
