@@ -1,0 +1,8 @@
+// Package charter holds what the signers of one organisation agree on: officers, groups, client keys, signers, chains, assets,
+// wallets, rules and limits, and the root of the address book.
+//
+// Open trusts one thing, the pinned digest in the configuration of its caller: bytes with another digest are refused before they are
+// read, and a charter that breaks a rule of Lint is refused with every broken rule named. An opened Charter never changes and is safe
+// for concurrent use. Values that its methods return share memory with it: callers must treat slices and pointers within them as
+// read-only. The package does no I/O and keeps no clock; whether a charter has begun or expired is asked with CheckTime.
+package charter
