@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/strongroom/strongroom/internal/signer"
+	"github.com/strongroom/strongroom/mpc/share"
+)
+
+type runCommand struct {
+	Config string `required:"" type:"existingfile" help:"Configuration file."`
+}
+
+// grace is how long calls in progress may take when the node stops.
+const grace = 5 * time.Second
+
+// Run serves until SIGTERM or SIGINT. It logs to standard error, one JSON object a line.
+func (c runCommand) Run(ctx context.Context) error {
+	// A core file would hold the shares.
+	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
+		return fmt.Errorf("core files: %w", err)
+	}
+	return run(ctx, c.Config, slog.New(slog.NewJSONHandler(os.Stderr, nil)))
+}
+
+// run opens everything, serves until ctx ends, and closes what it opened in reverse.
+func run(ctx context.Context, path string, log *slog.Logger) (err error) {
+	config, hash, err := loadConfig(path)
+	if err != nil {
+		return err
+	}
+	log = log.With("node", string(config.Name))
+	log.Info("starting", "config", path, "sha256", hash)
+	charter, err := config.charter()
+	if err != nil {
+		return err
+	}
+	shareDir, err := config.directory(sharesDirectory)
+	if err != nil {
+		return err
+	}
+	ledgerDir, err := config.directory(ledgerDirectory)
+	if err != nil {
+		return err
+	}
+	keys, err := config.Token.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, keys.token.Close()) }()
+	shares, err := share.NewStore(shareDir, keys.sealer, charter.Organisation(), string(config.Name))
+	if err != nil {
+		return err
+	}
+	ledger, err := signer.OpenLedger(ctx, ledgerDir, charter, config.Name, shares)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, ledger.Close()) }()
+	if cut := ledger.Repaired(); cut > 0 {
+		log.Warn("ledger: cut off an incomplete last record", "bytes", cut)
+	}
+	s, err := signer.New(ctx, signer.Config{
+		Charter: charter, Self: config.Name, Identity: keys.identity, Shares: shares, Ledger: ledger, Peers: config.Peers, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	server, err := s.NewServer()
+	if err != nil {
+		return err
+	}
+	return serve(ctx, config, s, server, log)
+}
+
+// serve listens until ctx ends, then lets calls in progress finish for a while.
+func serve(ctx context.Context, c *configFile, s *signer.Signer, server *grpc.Server, log *slog.Logger) error {
+	listener, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return err
+	}
+	address := listener.Addr().String()
+	if err := writeAddress(c.addressFile(), address); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	log.Info("listening", "address", address)
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	log.Info("stopping")
+	s.Drain()
+	force := time.AfterFunc(grace, server.Stop)
+	defer force.Stop()
+	server.GracefulStop()
+	return errors.Join(<-served, os.Remove(c.addressFile()))
+}
+
+// writeAddress tells others on this machine where the node listens, for a port that the system picked. The file appears whole.
+func writeAddress(path, address string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".address-")
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(address + "\n")
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}

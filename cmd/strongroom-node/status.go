@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/strongroom/strongroom/internal/signer/ledger"
+	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/proto/rpc"
+	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
+)
+
+type statusCommand struct {
+	Config string `required:"" type:"existingfile" help:"Configuration file of the node."`
+	JSON   bool   `name:"json" help:"Print JSON."`
+}
+
+// statusTimeout bounds the question to the node.
+const statusTimeout = 10 * time.Second
+
+// status is what a running node says of itself.
+type status struct {
+	Signer          string      `json:"signer"`
+	Address         string      `json:"address"`
+	LedgerLength    uint64      `json:"ledger_length"`
+	LedgerHead      string      `json:"ledger_head"`
+	ParametersReady bool        `json:"parameters_ready"`
+	Keys            []keyStatus `json:"keys"`
+}
+
+type keyStatus struct {
+	Key       string `json:"key"`
+	Epoch     uint64 `json:"epoch"`
+	PublicKey string `json:"public_key"`
+}
+
+// Run asks the node under the node's own identity, which the token holds.
+func (c statusCommand) Run(ctx context.Context) error { return c.run(ctx, os.Stdout) }
+
+func (c statusCommand) run(ctx context.Context, out io.Writer) (err error) {
+	config, _, err := loadConfig(c.Config)
+	if err != nil {
+		return err
+	}
+	keys, err := config.Token.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, keys.token.Close()) }()
+	certificate, err := rpc.Certificate(keys.identity)
+	if err != nil {
+		return err
+	}
+	address, err := config.address()
+	if err != nil {
+		return err
+	}
+	conn, err := rpc.Dial(address, rpc.ClientTLS(certificate, canon.PublicKey(keys.identity.Ed25519())), 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	r, err := strongroomv1.NewSignerServiceClient(conn).GetSignerStatus(ctx, &strongroomv1.GetSignerStatusRequest{})
+	if err != nil {
+		return fmt.Errorf("node at %s: %w", address, err)
+	}
+	return c.print(out, statusOf(address, r))
+}
+
+func statusOf(address string, r *strongroomv1.GetSignerStatusResponse) status {
+	s := status{
+		Signer: r.GetStatus().GetSigner(), Address: address, LedgerLength: r.GetStatus().GetLedgerLength(),
+		LedgerHead: r.GetStatus().GetLedgerHead(), ParametersReady: r.GetParametersReady(), Keys: []keyStatus{},
+	}
+	for _, k := range r.GetStatus().GetKeys() {
+		s.Keys = append(s.Keys, keyStatus{Key: k.GetKey(), Epoch: k.GetEpoch(), PublicKey: hex.EncodeToString(k.GetPublicKey())})
+	}
+	return s
+}
+
+func (c statusCommand) print(out io.Writer, s status) error {
+	if c.JSON {
+		return json.NewEncoder(out).Encode(s)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "signer      %s at %s\nledger      %d records, head %s\nparameters  ", s.Signer, s.Address, s.LedgerLength, s.LedgerHead)
+	if s.ParametersReady {
+		b.WriteString("ready\n")
+	} else {
+		b.WriteString("being made for a key generation\n")
+	}
+	for _, k := range s.Keys {
+		fmt.Fprintf(&b, "key         %s epoch %d, public %s\n", k.Key, k.Epoch, k.PublicKey)
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// address is where the node listens: what it wrote when it started, else what the configuration says.
+func (c *configFile) address() (string, error) {
+	b, err := os.ReadFile(c.addressFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return c.Listen, nil
+	}
+	return strings.TrimSpace(string(b)), err
+}
+
+type verifyCommand struct {
+	Config string `required:"" type:"existingfile" help:"Configuration file of the node."`
+	JSON   bool   `name:"json" help:"Print JSON."`
+}
+
+// verified is what ledger verify found.
+type verified struct {
+	Organisation string `json:"organisation"`
+	Signer       string `json:"signer"`
+	Incarnation  uint64 `json:"incarnation"`
+	Length       uint64 `json:"length"`
+	Head         string `json:"head"`
+	Withdrawals  int    `json:"withdrawals"`
+	Incomplete   bool   `json:"incomplete"` // the last record is cut off, or being written
+}
+
+// Run needs neither the token nor the ledger's lock, so that it works beside a running node.
+func (c verifyCommand) Run() error { return c.run(os.Stdout) }
+
+func (c verifyCommand) run(out io.Writer) error {
+	config, _, err := loadConfig(c.Config)
+	if err != nil {
+		return err
+	}
+	r, err := ledger.Verify(filepath.Join(config.Data, ledgerDirectory))
+	if err != nil {
+		return err
+	}
+	if r.Organisation.String() != strings.ToLower(config.Organisation) || r.Signer != config.Name {
+		return fmt.Errorf("ledger: expected that of %s in organisation %s, found that of %s in %s", config.Name, config.Organisation, r.Signer, r.Organisation)
+	}
+	v := verified{
+		Organisation: r.Organisation.String(), Signer: string(r.Signer), Incarnation: r.Incarnation, Length: r.Length, Head: r.Head.String(),
+		Withdrawals: r.Withdrawals, Incomplete: r.Incomplete,
+	}
+	if c.JSON {
+		return json.NewEncoder(out).Encode(v)
+	}
+	_, err = fmt.Fprintf(out, "ledger of %s: %d records, %d withdrawals, incarnation %d, head %s\n", v.Signer, v.Length, v.Withdrawals, v.Incarnation, v.Head)
+	if err == nil && v.Incomplete {
+		_, err = fmt.Fprintln(out, "the last record is incomplete: cut off by a crash, or being written right now")
+	}
+	return err
+}

@@ -1,0 +1,91 @@
+// Command strongroom is what officers, clients, auditors and operators use: it signs requests, shows and approves intents, takes
+// rejections to every signer, and checks addresses and the audit log. Package internal/cli has what it trusts and refuses; this
+// package holds flags and wiring only.
+//
+// Exit codes: 0 done; 3 refused, denied, rejected, expired or not verified; 4 no server that could do it answered; 1 anything else.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/strongroom/strongroom/internal/cli"
+)
+
+type commands struct {
+	ConfigFile string `name:"config" placeholder:"FILE" type:"path" help:"Configuration file; else $$STRONGROOM_CONFIG, else strongroom/config.toml where the user's configuration is."`
+	JSON       bool   `name:"json" help:"Print one JSON object instead of text."`
+
+	Inbox   inboxCommand   `cmd:"" help:"What waits for approval: everything that coordinator and signers know of, oldest first." group:"Officers"`
+	Show    showCommand    `cmd:"" help:"Show an intent in full, from the bytes that are to be signed." group:"Officers"`
+	Approve approveCommand `cmd:"" help:"Approve an intent, after typing the amount." group:"Officers"`
+	Reject  rejectCommand  `cmd:"" help:"Reject an intent, at every signer and at the coordinator." group:"Officers"`
+	Export  exportCommand  `cmd:"" help:"Write the message whose signature approves an intent, for ssh-keygen -Y sign." group:"Officers"`
+	Import  importCommand  `cmd:"" help:"Hand in an approval that was signed elsewhere." group:"Officers"`
+
+	Withdraw   withdrawCommand    `cmd:"" help:"Sign a request for a withdrawal and send it." group:"Clients"`
+	Withdrawal withdrawalCommands `cmd:"" help:"Withdrawals and what becomes of them." group:"Clients"`
+	Wallet     walletCommands     `cmd:"" help:"Wallets." group:"Clients"`
+	Address    addressCommands    `cmd:"" help:"Deposit addresses." group:"Clients"`
+
+	Status statusCommand `cmd:"" help:"Who answers: the coordinator and every signer." group:"Operators and auditors"`
+	Keygen keygenCommand `cmd:"" help:"Have a key of the charter made by its holders." group:"Operators and auditors"`
+	Audit  auditCommands `cmd:"" help:"The audit log." group:"Operators and auditors"`
+
+	Charter charterCommands `cmd:"" help:"The charter, verified against the pinned digest." group:"Everybody"`
+	Key     keyCommands     `cmd:"" help:"Keys that sign approvals and requests." group:"Everybody"`
+	TLS     tlsCommands     `cmd:"" name:"tls" help:"Keys of devices." group:"Everybody"`
+	Config  configCommand   `cmd:"" help:"Print a documented configuration." group:"Everybody"`
+}
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(arguments []string) int {
+	app := &cli.App{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Terminal: cli.StandardTerminal(), Now: time.Now}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var c commands
+	exited := -1
+	parser, err := kong.New(&c, kong.Name("strongroom"), kong.Exit(func(code int) { exited = code }),
+		kong.Description("The tool of a Strongroom organisation's officers, clients, auditors and operators.\n\n"+
+			"Exit codes: 0 done; 3 refused, denied, rejected, expired or not verified; 4 no server that could do it answered; 1 anything else."))
+	if err != nil {
+		return app.Fail(err)
+	}
+	parsed, err := parser.Parse(arguments)
+	if exited >= 0 {
+		return exited // --help
+	}
+	if err != nil {
+		var usage *kong.ParseError
+		if errors.As(err, &usage) {
+			err = fmt.Errorf("%w (see strongroom --help)", err)
+		}
+		return app.Fail(err)
+	}
+	app.JSON, app.ConfigFile = c.JSON, c.ConfigFile
+	// A second Ctrl-C ends the program at once, whatever it waits for.
+	context.AfterFunc(ctx, stop)
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	if err := parsed.Run(app); err != nil {
+		return app.Fail(err)
+	}
+	return cli.ExitOK
+}
+
+// session opens the configuration, runs one command with it and closes it.
+func session(app *cli.App, command func(*cli.Session) error) error {
+	s, err := app.Open()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return command(s)
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+
+	"github.com/strongroom/strongroom/internal/cli"
+)
+
+type inboxCommand struct{}
+
+// Run lists what waits for approval.
+func (inboxCommand) Run(ctx context.Context, app *cli.App) error {
+	return session(app, func(s *cli.Session) error { return s.Inbox(ctx) })
+}
+
+type showCommand struct {
+	Digest string `arg:"" help:"Digest of the intent, or at least its first 8 digits."`
+}
+
+// Run shows an intent.
+func (c showCommand) Run(ctx context.Context, app *cli.App) error {
+	return session(app, func(s *cli.Session) error { return s.Show(ctx, c.Digest) })
+}
+
+type approveCommand struct {
+	Digest string   `arg:"" help:"Digest of the intent, or at least its first 8 digits."`
+	Amount []string `sep:"none" placeholder:"\"0.5 BTC\"" help:"The total that is paid, one for each asset; typed on the terminal if not given."`
+	Reason string   `help:"Text that is signed with the approval."`
+}
+
+// Run approves an intent.
+func (c approveCommand) Run(ctx context.Context, app *cli.App) error {
+	return session(app, func(s *cli.Session) error { return s.Approve(ctx, c.Digest, c.Amount, c.Reason) })
+}
+
+type rejectCommand struct {
+	Digest string `arg:"" help:"Digest of the intent, or at least its first 8 digits; the whole digest also of an intent that cannot be read."`
+	Reason string `required:"" help:"Text that is signed with the rejection."`
+}
+
+// Run rejects an intent.
+func (c rejectCommand) Run(ctx context.Context, app *cli.App) error {
+	return session(app, func(s *cli.Session) error { return s.Reject(ctx, c.Digest, c.Reason) })
+}
+
+type exportCommand struct {
+	Digest string `arg:"" help:"Digest of the intent, or at least its first 8 digits."`
+	Out    string `required:"" type:"path" placeholder:"FILE" help:"File for the message; it must not exist."`
+	Reason string `help:"Text that is signed with the approval."`
+}
+
+// Run writes the message to sign.
+func (c exportCommand) Run(ctx context.Context, app *cli.App) error {
+	return session(app, func(s *cli.Session) error { return s.Export(ctx, c.Digest, c.Out, c.Reason) })
+}
+
+type importCommand struct {
+	Document  string `required:"" type:"path" placeholder:"FILE" help:"Message, as exported."`
+	Signature string `required:"" type:"path" placeholder:"FILE" help:"Signature, as ssh-keygen wrote it."`
+	Check     bool   `help:"Only verify the signature; ask no server and send nothing."`
+}
+
+// Run hands in an approval.
+func (c importCommand) Run(ctx context.Context, app *cli.App) error {
+	return session(app, func(s *cli.Session) error { return s.Import(ctx, c.Document, c.Signature, c.Check) })
+}

@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/strongroom/strongroom/internal/config/genesis"
+	"github.com/strongroom/strongroom/internal/coordinator"
+	"github.com/strongroom/strongroom/internal/coordinator/store/sqlite"
+	"github.com/strongroom/strongroom/policy/charter"
+	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/proto/rpc"
+	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
+	"github.com/strongroom/strongroom/wallets/chain"
+)
+
+type runCommand struct {
+	Config string `required:"" type:"existingfile" help:"Configuration file."`
+}
+
+// Run serves until SIGTERM or SIGINT. It logs to standard error, one JSON object a line.
+func (c runCommand) Run() error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	d, err := open(ctx, c.Config, log)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	return d.serve(ctx)
+}
+
+// daemon is everything that runs, and what has to be closed after it.
+type daemon struct {
+	config  *coordinator.Config
+	log     *slog.Logger
+	service *coordinator.Service
+	server  *grpc.Server
+	closers []func() error
+}
+
+func (d *daemon) close() {
+	for i := len(d.closers) - 1; i >= 0; i-- {
+		if err := d.closers[i](); err != nil {
+			d.log.Error("close", "error", err.Error())
+		}
+	}
+}
+
+// open reads everything that the configuration names and puts the service together. Nothing is served yet.
+func open(ctx context.Context, path string, log *slog.Logger) (d *daemon, err error) {
+	config, hash, err := coordinator.LoadConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	d = &daemon{config: config, log: log}
+	defer func() {
+		if err != nil {
+			d.close()
+		}
+	}()
+	parts, err := d.foundation(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if parts.CrashAt = os.Getenv(coordinator.CrashVariable); parts.CrashAt != "" && !config.Devnet {
+		return nil, fmt.Errorf("%s: expected it unset where the configuration does not say devnet = true", coordinator.CrashVariable)
+	}
+	if err := d.connect(ctx, parts); err != nil {
+		return nil, err
+	}
+	if d.service, err = coordinator.New(*parts); err != nil {
+		return nil, err
+	}
+	certificate, err := rpc.Certificate(parts.Key)
+	if err != nil {
+		return nil, err
+	}
+	clients, err := loadCertificate(config.ClientsCA)
+	if err != nil {
+		return nil, fmt.Errorf("clients_ca: %w", err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(clients)
+	if d.server, err = d.service.NewServer(certificate, pool, config.Devnet); err != nil {
+		return nil, err
+	}
+	log.Info("starting", "organisation", parts.Charter.Organisation().String(), "config", path, "sha256", hash, "devnet", config.Devnet)
+	return d, nil
+}
+
+// foundation reads the files: genesis, book, key, database.
+func (d *daemon) foundation(ctx context.Context) (*coordinator.Parts, error) {
+	c := d.config
+	organisation, err := canon.ParseDigest(c.Organisation)
+	if err != nil {
+		return nil, fmt.Errorf("organisation: %w", err)
+	}
+	p := &coordinator.Parts{Log: d.log, Now: time.Now, Parallel: c.Parallel, Poll: time.Duration(c.Poll)}
+	if p.Genesis, err = os.ReadFile(c.Genesis); err != nil {
+		return nil, fmt.Errorf("genesis: %w", err)
+	}
+	if p.Charter, err = charter.Open(p.Genesis, organisation); err != nil {
+		return nil, fmt.Errorf("genesis: %w", err)
+	}
+	text, err := os.ReadFile(c.Book)
+	if err != nil {
+		return nil, fmt.Errorf("book: %w", err)
+	}
+	entries, err := genesis.ReadBook(text, p.Charter.Genesis().Chains)
+	if err != nil {
+		return nil, err
+	}
+	if p.Book, err = charter.BuildBook(entries); err != nil {
+		return nil, err
+	}
+	if p.Key, err = coordinator.LoadKey(c.Key); err != nil {
+		return nil, fmt.Errorf("key: %w", err)
+	}
+	if p.Store, err = sqlite.Open(ctx, c.Database, organisation); err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	d.closers = append(d.closers, p.Store.Close)
+	return p, nil
+}
+
+// connect makes the connections to signers, which are dialled when first used, and to chain nodes, which must answer now: they are
+// asked which chain they serve.
+func (d *daemon) connect(ctx context.Context, p *coordinator.Parts) error {
+	certificate, err := rpc.Certificate(p.Key)
+	if err != nil {
+		return err
+	}
+	p.Signers = map[canon.Name]coordinator.Signer{}
+	for _, c := range d.config.Signers {
+		signer, ok := p.Charter.Signer(c.Name)
+		if _, twice := p.Signers[c.Name]; !ok || twice {
+			return fmt.Errorf("signers: expected each signer of the charter once, found %s", c.Name)
+		}
+		conn, err := rpc.Dial(c.Address, rpc.ClientTLS(certificate, signer.Identity), rpc.MaxEvidence)
+		if err != nil {
+			return fmt.Errorf("signers: %s: %w", c.Name, err)
+		}
+		d.closers = append(d.closers, conn.Close)
+		p.Signers[c.Name] = coordinator.Signer{Client: strongroomv1.NewSignerServiceClient(conn), Wake: conn.ResetConnectBackoff}
+	}
+	p.Bitcoin, p.EVM = map[canon.ChainID]coordinator.BitcoinNode{}, map[canon.ChainID]chain.EVM{}
+	for _, c := range d.config.Bitcoin {
+		node, err := chain.DialBitcoin(ctx, c.ChainConfig())
+		if err != nil {
+			return fmt.Errorf("bitcoin %s: %w", c.Chain, err)
+		}
+		d.closers = append(d.closers, closing(node.Close))
+		p.Bitcoin[c.Chain] = coordinator.BitcoinNode{Node: node, StartHeight: c.StartHeight, TargetBlocks: c.TargetBlocks}
+	}
+	for _, c := range d.config.EVM {
+		settings, err := c.ChainConfig()
+		if err != nil {
+			return err
+		}
+		node, err := chain.DialEVM(ctx, settings)
+		if err != nil {
+			return fmt.Errorf("evm %s: %w", c.Chain, err)
+		}
+		d.closers = append(d.closers, closing(node.Close))
+		p.EVM[c.Chain] = node
+	}
+	return nil
+}
+
+func closing(f func()) func() error {
+	return func() error {
+		f()
+		return nil
+	}
+}
+
+// serve listens and works until ctx ends, then lets calls in progress finish for a while.
+func (d *daemon) serve(ctx context.Context) error {
+	listener, err := net.Listen("tcp", d.config.Listen)
+	if err != nil {
+		return err
+	}
+	address := listener.Addr().String()
+	if err := writeAddress(d.config.AddressFile, address); err != nil {
+		return err
+	}
+	d.log.Info("listening", "address", address, "key", canon.PublicKey(d.service.Key.Public().(ed25519.PublicKey)).String())
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var group sync.WaitGroup
+	var worked, served error
+	group.Go(func() {
+		defer cancel()
+		worked = d.service.Run(ctx)
+	})
+	group.Go(func() {
+		defer cancel()
+		served = d.server.Serve(listener)
+	})
+	<-ctx.Done()
+	d.log.Info("stopping")
+	force := time.AfterFunc(grace, d.server.Stop)
+	d.server.GracefulStop()
+	force.Stop()
+	group.Wait()
+	if errors.Is(worked, context.Canceled) {
+		worked = nil
+	}
+	return errors.Join(worked, served)
+}
+
+// grace is how long calls in progress may take when the service stops; event streams never end by themselves.
+const grace = 3 * time.Second
+
+// writeAddress tells others where the service listens, for a port that the system picked. The file appears whole.
+func writeAddress(path, address string) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".address-")
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(address + "\n")
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}

@@ -1,0 +1,276 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/strongroom/strongroom/policy/approval"
+	"github.com/strongroom/strongroom/proto/canon"
+	pb "github.com/strongroom/strongroom/proto/strongroom/v1"
+)
+
+// Inbox prints what waits for approval.
+func (s *Session) Inbox(ctx context.Context) error {
+	box, err := s.gather(ctx)
+	if err != nil {
+		return err
+	}
+	v := InboxView{Intents: []IntentView{}, Unreachable: box.unreachable}
+	for _, p := range box.intents {
+		item, err := s.intentView(p)
+		if err != nil {
+			return err
+		}
+		v.Intents = append(v.Intents, item)
+	}
+	return s.Print(v)
+}
+
+// Show prints one intent in full. It fails with the reasons, after printing, if the guard refuses the intent.
+func (s *Session) Show(ctx context.Context, name string) error {
+	p, err := s.find(ctx, name)
+	if err != nil {
+		return err
+	}
+	v, err := s.intentView(p)
+	if err != nil {
+		return err
+	}
+	if err := s.Print(v); err != nil {
+		return err
+	}
+	if p.refused != nil {
+		return fmt.Errorf("intent %s: %w", v.Digest[:16], ErrRefused)
+	}
+	return nil
+}
+
+// DecisionView is what became of an approval or a rejection.
+type DecisionView struct {
+	Intent     string   `json:"intent"`
+	Withdrawal string   `json:"withdrawal,omitempty"`
+	Decision   string   `json:"decision"`
+	Officer    string   `json:"officer"`
+	State      string   `json:"state,omitempty"` // as the coordinator reports it
+	RecordedBy []string `json:"recorded_by"`
+	// Needed is how many signers must have recorded a rejection so that the others cannot sign.
+	Needed      uint64            `json:"needed,omitempty"`
+	Unreachable []UnreachableView `json:"unreachable,omitempty"`
+}
+
+func (v DecisionView) writeText(t *text) {
+	t.say("%s by %s: intent %s", v.Decision, v.Officer, v.Intent[:16])
+	t.field("Recorded by", strings.Join(v.RecordedBy, ", "))
+	if v.State != "" {
+		t.field("State", v.State+" (the coordinator says)")
+	}
+	writeUnreachable(t, v.Unreachable)
+	if signers := v.signers(); signers < v.Needed {
+		t.say("WARNING: %s signers recorded this; at least %s must, so that the others cannot sign.", signers, v.Needed)
+		t.say("Take it to more signers: repeat the command when they are reachable.")
+	}
+}
+
+func (v DecisionView) signers() uint64 {
+	n := uint64(len(v.RecordedBy))
+	if slices.Contains(v.RecordedBy, coordinatorName) {
+		n--
+	}
+	return n
+}
+
+// Approve shows the intent, has the amount confirmed, signs, and hands the approval to the coordinator.
+func (s *Session) Approve(ctx context.Context, name string, amounts []string, reason string) error {
+	p, err := s.approvable(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := s.confirm(p.review.Request, amounts); err != nil {
+		return err
+	}
+	document, err := s.approvalFor(p, reason)
+	if err != nil {
+		return err
+	}
+	signer, err := s.signer()
+	if err != nil {
+		return err
+	}
+	if err := s.mine(signer); err != nil {
+		return err
+	}
+	signed, err := signer.Sign(canon.KindApproval, document, approval.NamespaceApproval)
+	if err != nil {
+		return err
+	}
+	return s.submitApproval(ctx, p, signed)
+}
+
+// approvable finds an intent, shows it (beside a JSON result: on Err), and refuses what nobody should approve.
+func (s *Session) approvable(ctx context.Context, name string) (*pending, error) {
+	p, err := s.find(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.intentView(p)
+	if err != nil {
+		return nil, err
+	}
+	var t text
+	v.writeText(&t)
+	out := s.Out
+	if s.JSON {
+		out = s.Err
+	}
+	if _, err := fmt.Fprintln(out, t.String()); err != nil {
+		return nil, err
+	}
+	switch {
+	case p.review == nil:
+		return nil, fmt.Errorf("intent %s: %w", v.Digest[:16], p.refused)
+	case len(v.RejectedBy) > 0:
+		return nil, fmt.Errorf("intent %s: %w: rejected by %s", v.Digest[:16], ErrRefused, strings.Join(v.RejectedBy, ", "))
+	case len(p.review.Intent.Quorum.AnyOf) == 0:
+		return nil, fmt.Errorf("intent %s: expected one that needs approval, found one that rule %s allows by itself", v.Digest[:16], v.Rule)
+	}
+	return p, nil
+}
+
+// approvalFor encodes this officer's approval of the intent.
+func (s *Session) approvalFor(p *pending, reason string) ([]byte, error) {
+	return canon.Encode(canon.Approval{
+		Organisation: s.Charter.Organisation(), Object: canon.ObjectIntent, Digest: p.digest, Decision: canon.Approve,
+		Officer: s.Config.Name, NotAfter: p.review.Intent.NotAfter, Reason: canon.Text(reason),
+	})
+}
+
+// mine refuses a key that is not of the officer whom the configuration names.
+func (s *Session) mine(signer approval.Signer) error {
+	officer, ok := s.Charter.OfficerByKey(signer.Public())
+	if !ok || officer.Name != s.Config.Name {
+		return fmt.Errorf("key: expected one that the charter gives to officer %q, found another", s.Config.Name)
+	}
+	return nil
+}
+
+func (s *Session) submitApproval(ctx context.Context, p *pending, signed canon.Signed) error {
+	if _, err := approval.VerifyApproval(s.Charter, signed); err != nil {
+		return err
+	}
+	c, err := s.coordinator()
+	if err != nil {
+		return err
+	}
+	reply, err := call(ctx, c.SubmitApproval, &pb.SubmitApprovalRequest{Approval: wireOf(signed)})
+	if err != nil {
+		return err
+	}
+	return s.Print(DecisionView{Intent: p.digest.String(), Withdrawal: p.review.Intent.Withdrawal.String(), Decision: "approved",
+		Officer: string(s.Config.Name), State: reply.GetState(), RecordedBy: []string{coordinatorName}})
+}
+
+// Reject signs a statement and takes it to every signer and to the coordinator. The intent need not be acceptable, nor even known: the
+// whole digest is enough. It fails if nobody recorded the statement.
+func (s *Session) Reject(ctx context.Context, name, reason string) error {
+	digest, needed, err := s.rejectable(ctx, name)
+	if err != nil {
+		return err
+	}
+	document, err := canon.Encode(canon.Statement{Organisation: s.Charter.Organisation(), Officer: s.Config.Name,
+		Serial: uint64(s.Now().UnixMilli()), Verb: canon.StateReject, Object: digest, Reason: canon.Text(reason)})
+	if err != nil {
+		return err
+	}
+	signer, err := s.signer()
+	if err != nil {
+		return err
+	}
+	if err := s.mine(signer); err != nil {
+		return err
+	}
+	signed, err := signer.Sign(canon.KindStatement, document, approval.NamespaceApproval)
+	if err != nil {
+		return err
+	}
+	if _, err := approval.VerifyStatement(s.Charter, signed); err != nil {
+		return err
+	}
+	return s.spread(ctx, signed, DecisionView{Intent: digest.String(), Decision: "rejected", Officer: string(s.Config.Name), Needed: needed})
+}
+
+// rejectable returns the digest to reject, and how many signers must know so that too few are left to sign.
+func (s *Session) rejectable(ctx context.Context, name string) (canon.Digest, uint64, error) {
+	p, err := s.find(ctx, name)
+	if err != nil {
+		digest, bad := canon.ParseDigest(strings.ToLower(name))
+		if bad != nil {
+			return digest, 0, err
+		}
+		s.Note("The intent could not be read (%s); it is rejected unseen.", errorText(err))
+		return digest, s.blocking(""), nil
+	}
+	if p.review == nil {
+		return p.digest, s.blocking(""), nil
+	}
+	return p.digest, s.blocking(p.review.Request.Wallet), nil
+}
+
+// blocking returns n-t+1 for the wallet's key; for an unknown wallet the largest of all keys.
+func (s *Session) blocking(wallet canon.Name) uint64 {
+	most := uint64(0)
+	known, _ := s.Charter.Wallet(wallet)
+	for _, k := range s.Charter.Genesis().Keys {
+		n := uint64(len(k.Holders))
+		if (known.Key == "" || known.Key == k.ID) && n >= k.Threshold {
+			most = max(most, n-k.Threshold+1)
+		}
+	}
+	return most
+}
+
+// spread takes a statement to all signers at once, and to the coordinator.
+func (s *Session) spread(ctx context.Context, signed canon.Signed, v DecisionView) error {
+	peers, err := s.signers()
+	if err != nil {
+		return err
+	}
+	v.RecordedBy = []string{}
+	for _, a := range askSigners(ctx, peers, func(ctx context.Context, p signerPeer) (*pb.SubmitSignerStatementResponse, error) {
+		return p.SubmitSignerStatement(ctx, &pb.SubmitSignerStatementRequest{Statement: wireOf(signed)})
+	}) {
+		if a.Err != nil {
+			v.Unreachable = append(v.Unreachable, unreachable(a))
+		} else {
+			v.RecordedBy = append(v.RecordedBy, a.Server)
+		}
+	}
+	state, withdrawal, err := s.tellCoordinator(ctx, signed)
+	if err != nil {
+		v.Unreachable = append(v.Unreachable, UnreachableView{coordinatorName, errorText(err)})
+	} else {
+		v.RecordedBy = append(v.RecordedBy, coordinatorName)
+		v.State, v.Withdrawal = state, withdrawal
+	}
+	if err := s.Print(v); err != nil {
+		return err
+	}
+	if len(v.RecordedBy) == 0 {
+		return fmt.Errorf("%w: nobody recorded the rejection", ErrUnreachable)
+	}
+	return nil
+}
+
+func (s *Session) tellCoordinator(ctx context.Context, signed canon.Signed) (state, withdrawal string, err error) {
+	if s.Config.Coordinator == "" {
+		return "", "", errors.New("not in the configuration")
+	}
+	c, err := s.coordinator()
+	if err != nil {
+		return "", "", err
+	}
+	reply, err := call(ctx, c.SubmitStatement, &pb.SubmitStatementRequest{Statement: wireOf(signed)})
+	return reply.GetState(), reply.GetWithdrawal(), err
+}

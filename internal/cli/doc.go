@@ -1,0 +1,11 @@
+// Package cli is what the command strongroom does for officers, clients, auditors and operators: everything but flags and wiring.
+//
+// It trusts the configuration file, the genesis whose digest that file pins, the local keys and the local clock. It does not trust a
+// server's word: what somebody may act on (an intent, a withdrawal, an address) is decoded from the signed or to-be-signed bytes,
+// verified against the charter, and written with the charter's labels and decimals; addresses get a label only from a proof under the
+// charter's book root. What a server alone says, such as a state or a txid, is shown as what it reported. Text of others is escaped, so
+// that it can neither move a cursor nor hide. An intent that the guard refuses is shown with the reasons and cannot be approved.
+//
+// Servers are reached by TLS keys that the charter names. Passphrases come from files that only their owner can read, or from the
+// terminal. An approval needs the amount typed, on the terminal or as a flag; there is no plain yes.
+package cli

@@ -1,0 +1,229 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/strongroom/strongroom/policy/approval"
+	"github.com/strongroom/strongroom/proto/canon"
+)
+
+// IntentView is an intent from the bytes that officers approve.
+type IntentView struct {
+	Digest string   `json:"digest"`
+	Words  []string `json:"words"`
+	// Refusals are why the guard refuses the intent; then nothing below is set but the sources.
+	Refusals     []RefusalView `json:"refusals,omitempty"`
+	Withdrawal   string        `json:"withdrawal,omitempty"`
+	RequestID    string        `json:"request_id,omitempty"`
+	Client       string        `json:"client,omitempty"`
+	ClientLabel  string        `json:"client_label,omitempty"`
+	Account      string        `json:"account,omitempty"`
+	Wallet       string        `json:"wallet,omitempty"`
+	WalletLabel  string        `json:"wallet_label,omitempty"`
+	Chain        string        `json:"chain,omitempty"`
+	Payments     []PaymentView `json:"payments,omitempty"`
+	Totals       []AmountView  `json:"totals,omitempty"`
+	FeeCap       *AmountView   `json:"fee_cap,omitempty"`
+	TravelRule   string        `json:"travel_rule,omitempty"`
+	MemoDigest   string        `json:"memo_digest,omitempty"`
+	Rule         string        `json:"rule,omitempty"`
+	Quorum       string        `json:"quorum,omitempty"`
+	QuorumMet    bool          `json:"quorum_met"`
+	ApprovedBy   []string      `json:"approved_by,omitempty"`
+	RejectedBy   []string      `json:"rejected_by,omitempty"`
+	RequestTime  string        `json:"request_time,omitempty"`
+	ExpireTime   string        `json:"expire_time,omitempty"`
+	ExpiresIn    string        `json:"expires_in,omitempty"`
+	ExpiringSoon bool          `json:"expiring_soon"`
+	// Decided is "approved" or "rejected" when the person who asks has said so.
+	Decided string   `json:"decided,omitempty"`
+	Sources []string `json:"sources,omitempty"`
+}
+
+// intentView renders an intent. The only inputs are the intent's bytes, verified decisions and proofs, the charter and the clock.
+func (s *Session) intentView(p *pending) (IntentView, error) {
+	words := p.digest.Words()
+	v := IntentView{Digest: p.digest.String(), Words: words[:], Sources: p.sources}
+	if p.review == nil {
+		v.Refusals = refusalOf(p.refused)
+		return v, nil
+	}
+	i, r := p.review.Intent, p.review.Request
+	client, _ := s.Charter.Client(r.Client)
+	wallet, _ := s.Charter.Wallet(r.Wallet)
+	sums, err := totals(r)
+	if err != nil {
+		return v, err
+	}
+	for _, t := range sums {
+		v.Totals = append(v.Totals, amountView(s.Charter, t.id, t.sum))
+	}
+	coin, _ := s.Charter.NativeAsset(r.Chain)
+	fee := amountView(s.Charter, coin.ID, i.FeeCap)
+	v.Withdrawal, v.RequestID = i.Withdrawal.String(), r.RequestID
+	v.Client, v.ClientLabel, v.Account = string(r.Client), string(client.Label), string(r.Account)
+	v.Wallet, v.WalletLabel, v.Chain = string(r.Wallet), string(wallet.Label), string(r.Chain)
+	v.Payments, v.FeeCap = payments(s.Charter, r, p.labels), &fee
+	v.TravelRule = string(r.TravelRule)
+	if len(r.Memo) > 0 {
+		v.MemoDigest = fmt.Sprintf("%x", r.Memo)
+	}
+	v.Rule, v.Quorum = string(i.Rule), quorumText(i.Quorum)
+	v.RequestTime, v.ExpireTime = stamp(r.NotBefore), stamp(i.NotAfter)
+	v.ExpiresIn, v.ExpiringSoon = span(s.until(i.NotAfter)), s.expiringSoon(p.review)
+	v.Decided = s.decided(p)
+	return v, s.standing(p, &v)
+}
+
+// standing counts the verified decisions against the quorum.
+func (s *Session) standing(p *pending, v *IntentView) error {
+	result, err := approval.Tally(s.Charter, p.digest, p.review.Intent.Quorum, p.review.Request.Requester, p.approvals, p.statements, s.now())
+	if err != nil {
+		return fmt.Errorf("approvals: %w", err)
+	}
+	v.QuorumMet = result.Met
+	v.ApprovedBy, v.RejectedBy = toStrings(result.Approvers), toStrings(result.RejectedBy)
+	return nil
+}
+
+func (v IntentView) writeText(t *text) {
+	t.field("Intent", v.Digest)
+	t.field("Words", strings.Join(v.Words[:6], " "))
+	t.wrap("", strings.Repeat(" ", labelWidth)+strings.Join(v.Words[6:], " "), 0)
+	if len(v.Refusals) > 0 {
+		t.gap()
+		t.say("REFUSED: this intent does not follow from a client's request and the charter.")
+		t.say("It cannot be approved. Shown by: %s", strings.Join(v.Sources, ", "))
+		writeRefusals(t, 2, v.Refusals)
+		return
+	}
+	t.gap()
+	t.field("Client", labelled(canon.Name(v.Client), canon.Text(v.ClientLabel)))
+	t.field("Account", v.Account)
+	t.field("Wallet", labelled(canon.Name(v.Wallet), canon.Text(v.WalletLabel)))
+	t.field("Chain", v.Chain)
+	t.gap()
+	writePayments(t, v.Payments, v.Totals)
+	t.field("Fee", "at most "+v.FeeCap.Amount)
+	if v.TravelRule != "" {
+		t.field("Travel rule", v.TravelRule)
+	}
+	if v.MemoDigest != "" {
+		t.field("Memo digest", v.MemoDigest)
+	}
+	t.gap()
+	v.writeDecisions(t)
+	t.gap()
+	t.field("Withdrawal", v.Withdrawal)
+	t.field("Request id", v.RequestID)
+	t.field("Known to", strings.Join(v.Sources, ", "))
+}
+
+func (v IntentView) writeDecisions(t *text) {
+	t.field("Rule", v.Rule+": "+v.Quorum)
+	approved := strings.Join(v.ApprovedBy, ", ")
+	if v.QuorumMet {
+		approved += " (enough)"
+	}
+	t.field("Approved by", approved)
+	t.field("Rejected by", strings.Join(v.RejectedBy, ", "))
+	if v.Decided != "" {
+		t.field("You", "have "+v.Decided+" this")
+	}
+	expires := strings.NewReplacer("T", " ", "Z", " UTC").Replace(v.ExpireTime) + ", in " + v.ExpiresIn
+	if v.ExpiringSoon {
+		expires += " (soon)"
+	}
+	t.field("Expires", expires)
+}
+
+func writePayments(t *text, payments []PaymentView, totals []AmountView) {
+	for _, p := range payments {
+		t.field("Pays", p.Amount)
+		t.field("  to", p.Address)
+		if p.InBook {
+			t.field("  known as", p.Label)
+		} else {
+			t.field("  known as", "nobody: not shown to be in the address book")
+		}
+	}
+	if len(payments) > 1 {
+		for _, a := range totals {
+			t.field("In total", a.Amount)
+		}
+	}
+}
+
+// quorumText says who must approve, for example "2 of treasury, or 1 of board and 1 of risk".
+func quorumText(q canon.Quorum) string {
+	if len(q.AnyOf) == 0 {
+		return "allowed without approval"
+	}
+	alternatives := make([]string, len(q.AnyOf))
+	for i, parts := range q.AnyOf {
+		texts := make([]string, len(parts))
+		for j, p := range parts {
+			texts[j] = fmt.Sprintf("%d of %s", p.Count, p.Group)
+		}
+		alternatives[i] = strings.Join(texts, " and ")
+	}
+	return strings.Join(alternatives, ", or ")
+}
+
+// InboxView lists intents, oldest first.
+type InboxView struct {
+	Intents     []IntentView      `json:"intents"`
+	Unreachable []UnreachableView `json:"unreachable,omitempty"`
+}
+
+func (v InboxView) writeText(t *text) {
+	if len(v.Intents) == 0 {
+		t.say("Nothing waits for approval.")
+	}
+	for i, p := range v.Intents {
+		if i > 0 {
+			t.gap()
+		}
+		writeInboxItem(t, p)
+	}
+	if len(v.Unreachable) > 0 {
+		t.gap()
+	}
+	writeUnreachable(t, v.Unreachable)
+}
+
+// writeInboxItem writes two or three lines: enough to choose, not enough to approve.
+func writeInboxItem(t *text, p IntentView) {
+	short := p.Digest[:16]
+	if len(p.Refusals) > 0 {
+		t.say("%s  REFUSED, shown by %s", short, strings.Join(p.Sources, ", "))
+		for _, r := range p.Refusals {
+			t.say("  %s: %s", r.Rule, r.Field)
+		}
+		return
+	}
+	marks := ""
+	for _, m := range []struct {
+		on   bool
+		text string
+	}{{p.Decided != "", "  [" + p.Decided + " by you]"}, {len(p.RejectedBy) > 0, "  [rejected]"}, {p.QuorumMet, "  [enough approvals]"}, {p.ExpiringSoon, "  [expires soon]"}} {
+		if m.on {
+			marks += m.text
+		}
+	}
+	amounts := make([]string, len(p.Totals))
+	for i, a := range p.Totals {
+		amounts[i] = a.Amount
+	}
+	t.say("%s  %s%s", short, strings.Join(amounts, " and "), marks)
+	t.say("  for %s, account %s, from %s", labelled(canon.Name(p.Client), canon.Text(p.ClientLabel)), p.Account, p.Wallet)
+	for _, pay := range p.Payments {
+		t.say("  to %s", pay.Address)
+	}
+	by := "nobody"
+	if len(p.ApprovedBy) > 0 {
+		by = strings.Join(p.ApprovedBy, ", ")
+	}
+	t.say("  needs %s; approved by %s; expires in %s", p.Quorum, by, p.ExpiresIn)
+}

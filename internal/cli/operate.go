@@ -1,0 +1,311 @@
+package cli
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/strongroom/strongroom/proto/canon"
+	pb "github.com/strongroom/strongroom/proto/strongroom/v1"
+	"github.com/strongroom/strongroom/wallets"
+)
+
+// wireTime writes a server's time stamp; empty for none or one that is no time.
+func wireTime(t *timestamppb.Timestamp) string {
+	if t == nil || !t.IsValid() {
+		return ""
+	}
+	return t.AsTime().UTC().Format(time.RFC3339)
+}
+
+// StatusView is who answers.
+type StatusView struct {
+	Coordinator string         `json:"coordinator"` // "reachable", or why not
+	Signers     []SignerStatus `json:"signers"`
+	Chains      []ChainStatus  `json:"chains"`
+}
+
+// SignerStatus is a signer of the charter.
+type SignerStatus struct {
+	Signer string `json:"signer"`
+	// Direct is "reachable" or why not, asked from here; empty if the configuration has no address.
+	Direct string `json:"direct,omitempty"`
+	// Reported is what the coordinator says of it.
+	Reported     string     `json:"reported,omitempty"`
+	LedgerLength uint64     `json:"ledger_length"`
+	LedgerHead   string     `json:"ledger_head,omitempty"`
+	Keys         []GroupKey `json:"keys,omitempty"`
+}
+
+// ChainStatus is a chain as the coordinator sees it.
+type ChainStatus struct {
+	Chain  string `json:"chain"`
+	Height uint64 `json:"height"`
+	Error  string `json:"error,omitempty"`
+}
+
+// GroupKey is a key made by signers.
+type GroupKey struct {
+	Key       string `json:"key"`
+	Epoch     uint64 `json:"epoch"`
+	PublicKey string `json:"public_key"`
+}
+
+func groupKey(k *pb.KeyStatus) GroupKey {
+	return GroupKey{Key: k.GetKey(), Epoch: k.GetEpoch(), PublicKey: hex.EncodeToString(k.GetPublicKey())}
+}
+
+const reachable = "reachable"
+
+func (v StatusView) writeText(t *text) {
+	t.field("Coordinator", v.Coordinator)
+	for _, c := range v.Chains {
+		line := fmt.Sprintf("height %d", c.Height)
+		if c.Error != "" {
+			line = c.Error
+		}
+		t.say("  %s: %s", c.Chain, line)
+	}
+	t.gap()
+	rows := [][]string{{"SIGNER", "FROM HERE", "COORDINATOR SAYS", "LEDGER", "KEYS"}}
+	for _, s := range v.Signers {
+		keys := make([]string, len(s.Keys))
+		for i, k := range s.Keys {
+			keys[i] = k.Key
+		}
+		rows = append(rows, []string{s.Signer, short(s.Direct), short(s.Reported), fmt.Sprint(s.LedgerLength), strings.Join(keys, " ")})
+	}
+	t.table(rows)
+	for _, s := range v.Signers {
+		for _, why := range []string{s.Direct, s.Reported} {
+			if why != "" && why != reachable {
+				t.say("%s: %s", s.Signer, why)
+			}
+		}
+	}
+}
+
+func short(state string) string {
+	switch state {
+	case "", reachable:
+		return strings.Replace(state+"-", reachable+"-", reachable, 1)
+	}
+	return "no"
+}
+
+// Status prints whether coordinator and signers answer.
+func (s *Session) Status(ctx context.Context) error {
+	v := StatusView{Signers: []SignerStatus{}, Chains: []ChainStatus{}, Coordinator: reachable}
+	status, err := s.coordinatorStatus(ctx)
+	if err != nil {
+		v.Coordinator = errorText(err)
+	}
+	for _, c := range status.GetChains() {
+		v.Chains = append(v.Chains, ChainStatus{c.GetChain(), c.GetHeight(), c.GetError()})
+	}
+	peers, err := s.signers()
+	if err != nil {
+		return err
+	}
+	direct := map[string]string{}
+	for _, a := range askSigners(ctx, peers, func(ctx context.Context, p signerPeer) (*pb.ListSeenIntentsResponse, error) {
+		return p.ListSeenIntents(ctx, &pb.ListSeenIntentsRequest{})
+	}) {
+		direct[a.Server] = reachable
+		if a.Err != nil {
+			direct[a.Server] = errorText(a.Err)
+		}
+	}
+	for _, member := range s.Charter.Genesis().Signers {
+		line := SignerStatus{Signer: string(member.Name), Direct: direct[string(member.Name)]}
+		line.report(status)
+		v.Signers = append(v.Signers, line)
+	}
+	if err := s.Print(v); err != nil {
+		return err
+	}
+	return v.err()
+}
+
+func (s *Session) coordinatorStatus(ctx context.Context) (*pb.GetStatusResponse, error) {
+	c, err := s.coordinator()
+	if err != nil {
+		return nil, err
+	}
+	return call(ctx, c.GetStatus, &pb.GetStatusRequest{})
+}
+
+func (l *SignerStatus) report(status *pb.GetStatusResponse) {
+	for _, r := range status.GetSigners() {
+		if r.GetSigner() != l.Signer {
+			continue
+		}
+		l.Reported, l.LedgerLength, l.LedgerHead = reachable, r.GetLedgerLength(), r.GetLedgerHead()
+		if !r.GetReachable() {
+			l.Reported = "not reachable: " + r.GetError()
+		}
+		for _, k := range r.GetKeys() {
+			l.Keys = append(l.Keys, groupKey(k))
+		}
+	}
+}
+
+// err is an error if nobody answered.
+func (v StatusView) err() error {
+	if v.Coordinator == reachable {
+		return nil
+	}
+	for _, s := range v.Signers {
+		if s.Direct == reachable {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %s", ErrUnreachable, v.Coordinator)
+}
+
+// WalletsView lists wallets of the charter with the balances that the coordinator reports.
+type WalletsView struct {
+	Wallets []WalletView `json:"wallets"`
+}
+
+// WalletView is a wallet.
+type WalletView struct {
+	Wallet   string        `json:"wallet"`
+	Label    string        `json:"label"`
+	Chain    string        `json:"chain"`
+	Balances []BalanceView `json:"balances"`
+}
+
+// BalanceView is what an account holds of an asset.
+type BalanceView struct {
+	Account   string     `json:"account"`
+	Confirmed AmountView `json:"confirmed"`
+	Pending   AmountView `json:"pending"`
+}
+
+func (v WalletsView) writeText(t *text) {
+	for i, w := range v.Wallets {
+		if i > 0 {
+			t.gap()
+		}
+		t.say("%s, %s", labelled(canon.Name(w.Wallet), canon.Text(w.Label)), w.Chain)
+		rows := [][]string{{"  ACCOUNT", "CONFIRMED", "SET ASIDE"}}
+		for _, b := range w.Balances {
+			rows = append(rows, []string{"  " + b.Account, b.Confirmed.Amount, b.Pending.Amount})
+		}
+		t.table(rows)
+	}
+}
+
+// Wallets prints wallets and balances.
+func (s *Session) Wallets(ctx context.Context) error {
+	c, err := s.coordinator()
+	if err != nil {
+		return err
+	}
+	got, err := call(ctx, c.ListWallets, &pb.ListWalletsRequest{})
+	if err != nil {
+		return err
+	}
+	v := WalletsView{Wallets: []WalletView{}}
+	for _, w := range got.GetWallets() {
+		wallet, ok := s.Charter.Wallet(canon.Name(strings.TrimPrefix(w.GetName(), "wallets/")))
+		if !ok {
+			return fmt.Errorf("coordinator: expected a wallet of the charter, found %q", w.GetName())
+		}
+		item := WalletView{Wallet: string(wallet.Name), Label: string(wallet.Label), Chain: string(wallet.Chain), Balances: []BalanceView{}}
+		for _, b := range w.GetBalances() {
+			balance, err := s.balance(b)
+			if err != nil {
+				return err
+			}
+			item.Balances = append(item.Balances, balance)
+		}
+		v.Wallets = append(v.Wallets, item)
+	}
+	return s.Print(v)
+}
+
+func (s *Session) balance(b *pb.Balance) (BalanceView, error) {
+	id := canon.AssetID(b.GetAsset())
+	confirmed, err := baseUnits(b.GetConfirmed())
+	if err != nil {
+		return BalanceView{}, err
+	}
+	pending, err := baseUnits(b.GetPending())
+	if err != nil {
+		return BalanceView{}, err
+	}
+	return BalanceView{Account: b.GetAccount(), Confirmed: amountView(s.Charter, id, confirmed), Pending: amountView(s.Charter, id, pending)}, nil
+}
+
+// baseUnits reads a decimal number of base units; nothing is zero.
+func baseUnits(text string) (canon.Amount, error) {
+	if text == "" {
+		return nil, nil
+	}
+	a, err := wallets.ParseAmount(text, canon.Asset{})
+	if err != nil {
+		return nil, fmt.Errorf("coordinator: %w", err)
+	}
+	return a, nil
+}
+
+// keygenTimeout is how long key generation may take: making safe primes is slow on small machines.
+const keygenTimeout = 30 * time.Minute
+
+// progressEvery is how often somebody who waits is told so.
+const progressEvery = 10 * time.Second
+
+func (v GroupKey) writeText(t *text) {
+	t.field("Key", fmt.Sprintf("%s, epoch %d", v.Key, v.Epoch))
+	t.field("Public key", v.PublicKey)
+}
+
+// GenerateKey starts the distributed generation of a key of the charter and waits for it.
+func (s *Session) GenerateKey(ctx context.Context, key string) error {
+	if _, ok := s.Charter.Key(canon.Name(key)); !ok {
+		return fmt.Errorf("key: expected one of the charter, found %q", key)
+	}
+	c, err := s.coordinator()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, keygenTimeout)
+	defer cancel()
+	stop := s.progress("generating key " + key)
+	got, err := c.GenerateKey(ctx, &pb.GenerateKeyRequest{Key: key})
+	stop()
+	if err != nil {
+		return err
+	}
+	return s.Print(groupKey(got.GetKey()))
+}
+
+// progress tells every few seconds that what is still going on; the function that it returns ends that.
+func (s *Session) progress(what string) func() {
+	start := s.Now()
+	done, ended := make(chan struct{}), make(chan struct{})
+	s.Note("%s ...", what)
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(progressEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				s.Note("%s ... %s", what, span(s.Now().Sub(start)))
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+	}
+}

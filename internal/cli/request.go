@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/strongroom/strongroom/policy/approval"
+	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/wallets"
+)
+
+// Order is what a client wants to be paid out, as text.
+type Order struct {
+	Wallet, Account string
+	To, Amounts     []string // pairs
+	FeeCap          string
+	RequestID       string // empty: a random one
+	Expiry          time.Duration
+	MemoFile        string
+	TravelRule      string
+}
+
+// maxMemo is the largest file whose digest a request binds, in bytes.
+const maxMemo = 64 << 20
+
+// request makes a signed request of an order: everything is looked up in the charter, nothing on a server.
+func (s *Session) request(o Order) (canon.Request, canon.Signed, error) {
+	fail := func(err error) (canon.Request, canon.Signed, error) { return canon.Request{}, canon.Signed{}, err }
+	r, err := s.unsignedRequest(o)
+	if err != nil {
+		return fail(err)
+	}
+	signer, err := s.signer()
+	if err != nil {
+		return fail(err)
+	}
+	key, ok := rawKey(signer.Public())
+	if !ok {
+		return fail(errors.New("key: expected an Ed25519 key, as clients have, found another"))
+	}
+	client, ok := s.Charter.ClientByKey(key)
+	if !ok || client.Name != s.Config.Name {
+		return fail(fmt.Errorf("key: expected one that the charter gives to client %q, found another", s.Config.Name))
+	}
+	r.Requester, r.Client = key, client.Name
+	document, err := canon.Encode(r)
+	if err != nil {
+		return fail(err)
+	}
+	signed, err := signer.Sign(canon.KindRequest, document, approval.NamespaceRequest)
+	if err != nil {
+		return fail(err)
+	}
+	if _, err := approval.VerifyRequest(s.Charter, signed); err != nil {
+		return fail(err)
+	}
+	return r, signed, nil
+}
+
+func (s *Session) unsignedRequest(o Order) (canon.Request, error) {
+	wallet, ok := s.Charter.Wallet(canon.Name(o.Wallet))
+	if !ok {
+		return canon.Request{}, fmt.Errorf("wallet: expected one of the charter, found %q", o.Wallet)
+	}
+	if _, ok := s.Charter.Account(canon.Name(o.Account)); !ok {
+		return canon.Request{}, fmt.Errorf("account: expected one of the charter, found %q", o.Account)
+	}
+	if o.Expiry <= 0 || o.Expiry%time.Second != 0 {
+		return canon.Request{}, fmt.Errorf("expiry: expected whole seconds above 0, found %s", o.Expiry)
+	}
+	r := canon.Request{Organisation: s.Charter.Organisation(), Account: canon.Name(o.Account), RequestID: o.RequestID, Chain: wallet.Chain,
+		Wallet: wallet.Name, NotBefore: s.now(), NotAfter: canon.TimeOf(s.Now().Add(o.Expiry)), TravelRule: canon.Text(o.TravelRule)}
+	var err error
+	if r.Outputs, err = s.outputs(wallet.Chain, o); err != nil {
+		return r, err
+	}
+	if r.FeeCap, err = s.feeCap(wallet.Chain, o.FeeCap); err != nil {
+		return r, err
+	}
+	if o.RequestID == "" {
+		if r.RequestID, err = randomID(); err != nil {
+			return r, err
+		}
+	}
+	if o.MemoFile != "" {
+		memo, err := readFile(o.MemoFile, maxMemo)
+		if err != nil {
+			return r, err
+		}
+		digest := sha256.Sum256(memo)
+		r.Memo = digest[:]
+	}
+	return r, nil
+}
+
+func (s *Session) outputs(id canon.ChainID, o Order) ([]canon.Output, error) {
+	if len(o.To) == 0 || len(o.To) != len(o.Amounts) {
+		return nil, fmt.Errorf("to, amount: expected pairs of them, found %d and %d", len(o.To), len(o.Amounts))
+	}
+	chain, ok := s.Charter.Chain(id)
+	if !ok {
+		return nil, fmt.Errorf("chain: expected one of the charter, found %q", id)
+	}
+	out := make([]canon.Output, len(o.To))
+	for i := range o.To {
+		address, err := wallets.ParseAddress(chain, o.To[i])
+		if err != nil {
+			return nil, fmt.Errorf("to: %w", err)
+		}
+		asset, amount, err := parseAmount(s.Charter, id, o.Amounts[i])
+		if err != nil {
+			return nil, err
+		}
+		out[i] = canon.Output{Address: address, Asset: asset, Amount: amount}
+	}
+	return out, nil
+}
+
+func (s *Session) feeCap(chain canon.ChainID, text string) (canon.Amount, error) {
+	asset, amount, err := parseAmount(s.Charter, chain, text)
+	if err != nil {
+		return nil, fmt.Errorf("fee cap: %w", err)
+	}
+	if coin, ok := s.Charter.NativeAsset(chain); !ok || coin.ID != asset {
+		return nil, fmt.Errorf("fee cap: expected an amount of the coin of %s, found %q", chain, text)
+	}
+	return amount, nil
+}
+
+// randomID is unique without anybody to ask.
+func randomID() (string, error) {
+	var b [12]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return "", err
+	}
+	return "cli-" + hex.EncodeToString(b[:]), nil
+}

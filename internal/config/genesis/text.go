@@ -1,0 +1,115 @@
+package genesis
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/BurntSushi/toml"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/strongroom/strongroom/proto/canon"
+)
+
+// maxText bounds a TOML file before it is parsed.
+const maxText = 8 << 20
+
+// decode is strict: a key that v has no field for is an error.
+func decode(text []byte, v any) error {
+	if len(text) > maxText {
+		return fmt.Errorf("size: expected at most %d bytes, found %d", maxText, len(text))
+	}
+	meta, err := toml.NewDecoder(bytes.NewReader(text)).Decode(v)
+	if err != nil {
+		return err
+	}
+	if extra := meta.Undecoded(); len(extra) > 0 {
+		return fmt.Errorf("key: expected one that is documented, found %q", extra[0].String())
+	}
+	return nil
+}
+
+// seconds is a duration in whole seconds, written with a unit, for example "72h".
+type seconds uint64
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *seconds) UnmarshalText(b []byte) error {
+	d, err := time.ParseDuration(string(b))
+	if err != nil {
+		return fmt.Errorf("duration: expected a number with a unit as in \"72h\", found %q", b)
+	}
+	if d < 0 || d%time.Second != 0 {
+		return fmt.Errorf("duration: expected whole seconds from 0, found %q", b)
+	}
+	*s = seconds(d / time.Second)
+	return nil
+}
+
+// hexKey is an Ed25519 public key in hexadecimal.
+type hexKey canon.PublicKey
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (k *hexKey) UnmarshalText(b []byte) error {
+	p, err := canon.ParsePublicKey(string(b))
+	*k = hexKey(p)
+	return err
+}
+
+func publicKeys(in []hexKey) []canon.PublicKey {
+	out := make([]canon.PublicKey, len(in))
+	for i, k := range in {
+		out[i] = canon.PublicKey(k)
+	}
+	return out
+}
+
+// hexDigest is 32 bytes in hexadecimal.
+type hexDigest canon.Digest
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *hexDigest) UnmarshalText(b []byte) error {
+	p, err := canon.ParseDigest(string(b))
+	*d = hexDigest(p)
+	return err
+}
+
+// hexBytes is a byte string in hexadecimal.
+type hexBytes []byte
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (h *hexBytes) UnmarshalText(b []byte) error {
+	p, err := hex.DecodeString(string(b))
+	if err != nil {
+		return fmt.Errorf("expected hexadecimal digits, found %q", b)
+	}
+	*h = p
+	return nil
+}
+
+// sshKey is a public key as in a line of authorized_keys; it keeps the wire format (RFC 4253 section 6.6) without the comment.
+type sshKey []byte
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (k *sshKey) UnmarshalText(b []byte) error {
+	public, _, options, rest, err := ssh.ParseAuthorizedKey(b)
+	if err != nil {
+		return errors.New("ssh key: expected a line of authorized_keys, as in \"ssh-ed25519 AAAA... name\"")
+	}
+	if len(options) > 0 || len(bytes.TrimSpace(rest)) > 0 {
+		return errors.New("ssh key: expected one key without options, found more")
+	}
+	*k = public.Marshal()
+	return nil
+}
+
+// word is one of a fixed set of words; words lists them in the order of the values 1, 2, ....
+func word[T ~uint8](field, text string, words ...string) (T, error) {
+	for i, w := range words {
+		if w == text {
+			return T(i + 1), nil
+		}
+	}
+	return 0, fmt.Errorf("%s: expected one of %q, found %q", field, words, text)
+}

@@ -1,0 +1,158 @@
+package coordinator
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+	"slices"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/strongroom/strongroom/internal/coordinator/store"
+	"github.com/strongroom/strongroom/proto/canon"
+	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
+)
+
+// walletAPI is WalletService.
+type walletAPI struct {
+	strongroomv1.UnimplementedWalletServiceServer
+	*Service
+}
+
+var (
+	tiers   = map[canon.Tier]string{canon.Hot: "hot", canon.Warm: "warm", canon.Cold: "cold"}
+	schemes = map[canon.WalletScheme]string{canon.SchemeMPC: "mpc", canon.SchemeHSM: "hsm", canon.SchemeCosign: "cosign"}
+)
+
+// ListWallets implements the service. A wallet whose balances cannot be looked up now is listed without them.
+func (a *walletAPI) ListWallets(ctx context.Context, _ *strongroomv1.ListWalletsRequest) (*strongroomv1.ListWalletsResponse, error) {
+	c, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &strongroomv1.ListWalletsResponse{}
+	for _, w := range a.Charter.Genesis().Wallets {
+		accounts := a.ownAccounts(w, onlyClient(c))
+		if len(accounts) == 0 {
+			continue
+		}
+		shown := &strongroomv1.Wallet{Name: "wallets/" + string(w.Name), Chain: string(w.Chain), Tier: tiers[w.Tier], Scheme: schemes[w.Scheme]}
+		for _, account := range accounts {
+			shown.Accounts = append(shown.Accounts, string(account))
+		}
+		if shown.Balances, err = a.balances(ctx, w, accounts); err != nil {
+			a.Log.Warn("balances wait", "wallet", string(w.Name), "error", err.Error())
+		}
+		out.Wallets = append(out.Wallets, shown)
+	}
+	return out, nil
+}
+
+// ownAccounts returns the wallet's accounts of a client, or all for the empty name.
+func (s *Service) ownAccounts(w canon.Wallet, client canon.Name) []canon.Name {
+	var out []canon.Name
+	for _, name := range w.Accounts {
+		if account, ok := s.Charter.Account(name); ok && (client == "" || account.Client == client) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+func (s *Service) balances(ctx context.Context, w canon.Wallet, accounts []canon.Name) ([]*strongroomv1.Balance, error) {
+	pending, err := s.Store.Pending(ctx, w.Name)
+	if err != nil {
+		return nil, err
+	}
+	var assets []canon.AssetID
+	for _, asset := range s.Charter.Genesis().Assets {
+		if asset.ID.Chain() == w.Chain {
+			assets = append(assets, asset.ID)
+		}
+	}
+	var out []*strongroomv1.Balance
+	for _, account := range accounts {
+		held, err := s.accountBalances(ctx, w.Name, account, assets)
+		if err != nil {
+			return nil, err
+		}
+		for i, asset := range assets {
+			out = append(out, &strongroomv1.Balance{Account: string(account), Asset: string(asset), Confirmed: held[i].String(), Pending: sumOf(pending, account, asset).String()})
+		}
+	}
+	return out, nil
+}
+
+func sumOf(amounts []store.AccountAmount, account canon.Name, asset canon.AssetID) *big.Int {
+	sum := new(big.Int)
+	for _, a := range amounts {
+		if a.Account == account && a.Asset == asset {
+			sum.Add(sum, a.Amount.Int())
+		}
+	}
+	return sum
+}
+
+// place returns the wallet and account that parent names, if the caller may see them.
+func (a *walletAPI) place(ctx context.Context, parent string) (canon.Wallet, canon.Account, error) {
+	c, err := caller(ctx)
+	if err != nil {
+		return canon.Wallet{}, canon.Account{}, err
+	}
+	walletName, accountName, err := placeOf(parent)
+	if err != nil {
+		return canon.Wallet{}, canon.Account{}, err
+	}
+	wallet, ok := a.Charter.Wallet(walletName)
+	if !ok || !slices.Contains(a.ownAccounts(wallet, onlyClient(c)), accountName) {
+		return wallet, canon.Account{}, status.Errorf(codes.NotFound, "%s: not found", parent)
+	}
+	if wallet.Scheme != canon.SchemeMPC {
+		return wallet, canon.Account{}, status.Errorf(codes.Unimplemented, "%s: expected a wallet of scheme mpc, found %s", parent, schemes[wallet.Scheme])
+	}
+	account, _ := a.Charter.Account(accountName)
+	return wallet, account, nil
+}
+
+// CreateAddress implements the service.
+func (a *walletAPI) CreateAddress(ctx context.Context, r *strongroomv1.CreateAddressRequest) (*strongroomv1.Address, error) {
+	wallet, account, err := a.place(ctx, r.GetParent())
+	if err != nil {
+		return nil, err
+	}
+	issued, err := a.Service.CreateAddress(ctx, wallet, account, r.GetRequestId())
+	if err != nil {
+		return nil, coded(err)
+	}
+	return a.toAddress(issued), nil
+}
+
+// ListAddresses implements the service.
+func (a *walletAPI) ListAddresses(ctx context.Context, r *strongroomv1.ListAddressesRequest) (*strongroomv1.ListAddressesResponse, error) {
+	wallet, account, err := a.place(ctx, r.GetParent())
+	if err != nil {
+		return nil, err
+	}
+	size, err := pageSize(r.GetPageSize())
+	if err != nil {
+		return nil, err
+	}
+	page, next, err := a.Store.ListAddresses(ctx, wallet.Name, account.Name, size, r.GetPageToken())
+	if err != nil {
+		return nil, coded(err)
+	}
+	out := &strongroomv1.ListAddressesResponse{NextPageToken: next}
+	for _, address := range page {
+		out.Addresses = append(out.Addresses, a.toAddress(address))
+	}
+	return out, nil
+}
+
+func (s *Service) toAddress(a store.Address) *strongroomv1.Address {
+	return &strongroomv1.Address{
+		Name:    fmt.Sprintf("wallets/%s/accounts/%s/addresses/%d", a.Wallet, a.Account, a.Index),
+		Address: s.addressText(a.Chain, a.Bytes), Wallet: string(a.Wallet), Account: string(a.Account), Index: a.Index,
+		Attestations: toSigneds(a.Attestations),
+	}
+}

@@ -1,0 +1,223 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/strongroom/strongroom/audit"
+	"github.com/strongroom/strongroom/internal/coordinator/store"
+	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
+	"github.com/strongroom/strongroom/policy"
+	"github.com/strongroom/strongroom/policy/approval"
+	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/proto/refusal"
+	"github.com/strongroom/strongroom/proto/rpc"
+)
+
+// Create takes a client's signed request. A request that cannot be read, is not signed by a key of the client, or is outside its own
+// times is a *rpc.Error and leaves no row. Every other one has a row when Create returns: the same request id of the same requester
+// gives the row of then, or a *store.ExistsError if it came with another body.
+func (s *Service) Create(ctx context.Context, signed canon.Signed, client canon.Name) (withdrawal.Withdrawal, error) {
+	none := withdrawal.Withdrawal{}
+	r, err := approval.VerifyRequest(s.Charter, signed)
+	if err != nil {
+		return none, invalid(err)
+	}
+	if r.Client != client {
+		return none, &rpc.Error{Code: codes.PermissionDenied, Refusal: refusal.New("role", "request.client", string(client)+", whom the certificate names", string(r.Client))}
+	}
+	row, err := s.Store.Withdrawal(ctx, r.WithdrawalID())
+	var missing *store.NotFoundError
+	switch {
+	case errors.As(err, &missing):
+		// Only a new request has to be in time: asking again about an old one is no new request.
+		if err := approval.CheckRequestTime(r, s.now()); err != nil {
+			return none, invalid(err)
+		}
+	case err != nil:
+		return none, err
+	}
+	actor := audit.ActorOf("client", r.Client)
+	w, err := withdrawal.New(s.Charter.Organisation(), signed, s.Now(), actor)
+	if err != nil {
+		return none, invalid(err)
+	}
+	if row, _, err = s.Store.Create(ctx, w, actor); err != nil {
+		return none, err
+	}
+	if row.State != withdrawal.Requested {
+		return row, nil
+	}
+	return s.decide(ctx, row)
+}
+
+// invalid gives a refusal the code of a request that can never succeed.
+func invalid(err error) error {
+	if r := refusal.Of(err); r != nil {
+		return &rpc.Error{Code: codes.InvalidArgument, Refusal: r}
+	}
+	return err
+}
+
+// decide takes a withdrawal out of state requested: denied with every reason, or with an intent. While funds cannot be looked up it
+// stays requested, and the driver tries again.
+func (s *Service) decide(ctx context.Context, w withdrawal.Withdrawal) (withdrawal.Withdrawal, error) {
+	s.deciding.Lock()
+	defer s.deciding.Unlock()
+	w, err := s.Store.Withdrawal(ctx, w.ID)
+	if err != nil || w.State != withdrawal.Requested {
+		return w, err
+	}
+	defer s.driver.wake(w.ID)
+	var r canon.Request
+	if err := canon.Decode(w.Request.Document, &r); err != nil {
+		return w, err
+	}
+	if r.NotAfter < s.now() {
+		return s.applyOnce(ctx, w, withdrawal.Event{Kind: withdrawal.EventExpire})
+	}
+	event, err := s.verdict(ctx, w, r)
+	if err != nil {
+		s.Log.Warn("decision waits", "withdrawal", w.ID.String(), "error", err.Error())
+		return w, nil
+	}
+	after, err := s.applyOnce(ctx, w, event)
+	var short *store.InsufficientError
+	if !errors.As(err, &short) {
+		return after, err
+	}
+	return s.applyOnce(ctx, w, withdrawal.Event{Kind: withdrawal.EventDeny, Refusals: []refusal.Failure{s.fundsRefusal(short)}})
+}
+
+func (s *Service) fundsRefusal(e *store.InsufficientError) refusal.Failure {
+	available := e.Balance.Int()
+	available.Sub(available, e.Pending.Int())
+	if available.Sign() < 0 {
+		available.SetInt64(0)
+	}
+	return refusal.Failure{Rule: "funds", Field: "outputs", Expected: fmt.Sprintf("at most the available %s of %s", available, e.Asset),
+		Found: fmt.Sprintf("%s with the fee cap", e.Wanted)}
+}
+
+// verdict works out the event that follows a request. An error is no verdict.
+func (s *Service) verdict(ctx context.Context, w withdrawal.Withdrawal, r canon.Request) (withdrawal.Event, error) {
+	var l refusal.List
+	verdict := policy.Decide(s.Charter, &r)
+	allowed := verdict.Action == canon.ActionAllow || verdict.Action == canon.ActionApprove
+	if !allowed {
+		l.Join("policy", "request", verdict.Explanation)
+	}
+	proofs := s.proofs(&l, r)
+	s.shape(&l, r)
+	if !allowed || l.Err() != nil {
+		l.Join("policy", "request", unexplained(&l))
+		return deny(l.Err()), nil
+	}
+	intent, err := s.intent(w, r, verdict)
+	if err != nil {
+		return withdrawal.Event{}, err
+	}
+	if err := s.checkLimits(ctx, w.ID, r, verdict.Rule, intent); err != nil {
+		if refusal.Of(err) != nil {
+			return deny(err), nil
+		}
+		return withdrawal.Event{}, err
+	}
+	aside, err := s.setAside(ctx, r, intent.FeeCap)
+	if err != nil {
+		return withdrawal.Event{}, err
+	}
+	encoded, err := canon.Encode(intent)
+	if err != nil {
+		return withdrawal.Event{}, err
+	}
+	kind := withdrawal.EventSubmit
+	if verdict.Action == canon.ActionAllow {
+		kind = withdrawal.EventAllow
+	}
+	return withdrawal.Event{Kind: kind, Intent: encoded, Rule: intent.Rule, Addresses: proofs, SetAside: aside}, nil
+}
+
+// unexplained makes sure that a denial always has a reason.
+func unexplained(l *refusal.List) error {
+	if l.Err() != nil {
+		return nil
+	}
+	return refusal.New("policy", "request", "a rule that allows it", "none")
+}
+
+func deny(err error) withdrawal.Event {
+	return withdrawal.Event{Kind: withdrawal.EventDeny, Refusals: refusal.Of(err).Failures}
+}
+
+// intent completes the request by what the rule says.
+func (s *Service) intent(w withdrawal.Withdrawal, r canon.Request, v policy.Verdict) (canon.Intent, error) {
+	feeCap := r.FeeCap
+	coin, ok := s.Charter.NativeAsset(r.Chain)
+	if !ok {
+		return canon.Intent{}, fmt.Errorf("chain %s: expected a coin that pays fees, found none", r.Chain)
+	}
+	most := canon.Amount(nil)
+	for _, c := range v.Rule.FeeCaps {
+		if c.Asset == coin.ID {
+			most = c.Amount
+		}
+	}
+	if feeCap.Int().Cmp(most.Int()) > 0 {
+		feeCap = most
+	}
+	return canon.Intent{
+		Organisation: s.Charter.Organisation(), Withdrawal: w.ID, Request: w.Request, Rule: v.Rule.Name, Quorum: v.Rule.Quorum,
+		CharterNumber: s.Charter.Number(), Charter: s.Charter.Digest(), Mode: canon.Template, FeeCap: feeCap,
+		NotAfter: min(r.NotAfter, s.now()+canon.Time(v.Rule.Expiry), s.Charter.Genesis().NotAfter),
+	}, nil
+}
+
+// applyOnce applies an event that was decided from the row at its version: if the row has moved on, the *store.ConflictError says so.
+func (s *Service) applyOnce(ctx context.Context, w withdrawal.Withdrawal, e withdrawal.Event) (withdrawal.Withdrawal, error) {
+	e.Time = s.Now()
+	if e.Actor == "" {
+		e.Actor = audit.Coordinator
+	}
+	after, err := s.Store.Apply(ctx, w.ID, w.Version, e)
+	if err != nil {
+		return w, err
+	}
+	s.Log.Info("withdrawal", "withdrawal", w.ID.String(), "event", string(e.Kind), "state", string(after.State), "client", string(w.Client))
+	points := []string{string(e.Kind)}
+	if after.State != w.State {
+		points = append(points, string(after.State))
+	}
+	s.reached(points...)
+	return after, nil
+}
+
+// errMoved says that the row is no longer what a step was made for.
+var errMoved = errors.New("withdrawal has moved on")
+
+// apply applies an event that is true whatever else happened to the row, as long as it is in the same state, about the same
+// reservation and attempt; else it returns errMoved.
+func (s *Service) apply(ctx context.Context, w withdrawal.Withdrawal, e withdrawal.Event) (withdrawal.Withdrawal, error) {
+	for again := false; ; again = true {
+		after, err := s.applyOnce(ctx, w, e)
+		var conflict *store.ConflictError
+		var unfit *withdrawal.TransitionError
+		if again && errors.As(err, &unfit) {
+			return w, errMoved // somebody noted the same already
+		}
+		if !errors.As(err, &conflict) {
+			return after, err
+		}
+		fresh, err := s.Store.Withdrawal(ctx, w.ID)
+		if err != nil {
+			return w, err
+		}
+		if fresh.State != w.State || fresh.Rid != w.Rid || fresh.Attempt != w.Attempt {
+			return fresh, errMoved
+		}
+		w = fresh
+	}
+}

@@ -1,0 +1,15 @@
+// Package coordinator is the service in front: it takes clients' requests and officers' approvals over gRPC, builds intents and
+// unsigned transactions, asks the signers for reservations and signatures, broadcasts, and follows the chains until a payment is
+// final. The row in the store is the truth; every step reads it, does one thing, and writes what came of it before the next, so that
+// each can be repeated after a crash.
+//
+// It is trusted for liveness only. It holds no key that signs for assets, and signers believe nothing that it says. Still it checks
+// what it can before it asks: signatures and quorums by policy/approval, evidence by the very guard that signers run, acks and
+// certificates against the charter, addresses against its own derivation, and signed transactions by the script engine or sender
+// recovery before they are stored.
+//
+// What it trusts: its own disk, for liveness; f+1 equal answers of signers about a group's public key; chain nodes, for what they show.
+// What it refuses: requests without a client's valid signature (an error, and no row), requests that rules, whitelist, limits or funds
+// do not cover (a row in state denied with every reason), callers whose certificate does not grant the role, and clients that
+// ask about other clients.
+package coordinator

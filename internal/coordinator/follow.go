@@ -1,0 +1,207 @@
+package coordinator
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
+	"github.com/btcsuite/btcd/wire"
+
+	"github.com/strongroom/strongroom/internal/coordinator/store"
+	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
+	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/wallets"
+	"github.com/strongroom/strongroom/wallets/bitcoin"
+	"github.com/strongroom/strongroom/wallets/chain"
+)
+
+// lookahead is how many addresses beyond the last one known are watched on each branch: as far as signers let change lie ahead.
+const lookahead = 100
+
+// following is how far a chain was read.
+type following struct {
+	chain canon.Chain
+
+	mu     sync.Mutex
+	height uint64
+	err    error
+
+	watched map[string]store.Place // by script; Bitcoin only
+	ahead   map[branch]uint64      // first index that is not watched
+}
+
+// branch is a sequence of addresses.
+type branch struct {
+	wallet, account canon.Name
+	number          uint64
+}
+
+func (f *following) state() (uint64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.height, f.err
+}
+
+// watchChain reads the chain until ctx ends, and wakes the chain's withdrawals when it has grown.
+func (s *Service) watchChain(ctx context.Context, f *following) {
+	var last uint64
+	every(ctx, s.Poll, func() {
+		height, err := s.read(ctx, f)
+		f.mu.Lock()
+		f.height, f.err = height, err
+		f.mu.Unlock()
+		if err != nil {
+			if ctx.Err() == nil {
+				s.Log.Warn("chain waits", "chain", string(f.chain.ID), "error", err.Error())
+			}
+			return
+		}
+		if height != last {
+			last = height
+			s.wakeChain(ctx, f.chain.ID)
+		}
+	})
+}
+
+// read brings the record of the chain up to its tip and returns the height.
+func (s *Service) read(ctx context.Context, f *following) (uint64, error) {
+	if f.chain.Kind == canon.EVM {
+		tip, err := s.EVM[f.chain.ID].Tip(ctx)
+		return tip.Number, err
+	}
+	if err := s.keys.missing(f.chain.ID); err != nil {
+		// Blocks read without knowing our addresses would have to be read again.
+		return 0, err
+	}
+	if err := s.watchBranches(ctx, f); err != nil {
+		return 0, err
+	}
+	node := s.Bitcoin[f.chain.ID]
+	cursor := chain.Block{Height: node.StartHeight}
+	at, ok, err := s.Store.Cursor(ctx, f.chain.ID)
+	if err != nil {
+		return 0, err
+	}
+	if ok {
+		cursor = chain.Block{Height: int64(at.Height), Hash: at.Hash}
+	}
+	reached, err := chain.Follow(ctx, node.Node, cursor, &sink{s, f})
+	return uint64(max(reached.Height, 0)), err
+}
+
+func (s *Service) wakeChain(ctx context.Context, id canon.ChainID) {
+	open, err := s.unsettled(ctx)
+	if err != nil {
+		s.Log.Warn("withdrawals cannot be listed", "error", err.Error())
+		return
+	}
+	for _, w := range open {
+		if w.Chain == id {
+			s.driver.wake(w.ID)
+		}
+	}
+}
+
+// unsettled returns the withdrawals that the driver has to work on.
+func (s *Service) unsettled(ctx context.Context) ([]withdrawal.Withdrawal, error) {
+	var open []withdrawal.Withdrawal
+	q := store.Query{Size: 1000, States: []withdrawal.State{withdrawal.Requested, withdrawal.AwaitingApproval, withdrawal.Approved,
+		withdrawal.Reserved, withdrawal.Signing, withdrawal.Signed, withdrawal.Broadcast, withdrawal.Replaced}}
+	err := s.each(ctx, q, func(w withdrawal.Withdrawal) (bool, error) {
+		open = append(open, w)
+		return true, nil
+	})
+	return open, err
+}
+
+// watchBranches watches every branch of every account on the chain up to lookahead beyond its last address.
+func (s *Service) watchBranches(ctx context.Context, f *following) error {
+	for _, w := range s.Charter.Genesis().Wallets {
+		if w.Chain != f.chain.ID || w.Scheme != canon.SchemeMPC {
+			continue
+		}
+		for _, name := range w.Accounts {
+			for _, number := range []uint64{wallets.BranchReceive, wallets.BranchChange} {
+				next, err := s.Store.NextIndex(ctx, w.Name, name, number)
+				if err != nil {
+					return err
+				}
+				if err := s.watch(f, branch{w.Name, name, number}, next+lookahead); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// watch derives the addresses of a branch below end. Only one goroutine reads a chain, so the maps need no lock.
+func (s *Service) watch(f *following, b branch, end uint64) error {
+	if f.watched == nil {
+		f.watched, f.ahead = map[string]store.Place{}, map[branch]uint64{}
+	}
+	wallet, _ := s.Charter.Wallet(b.wallet)
+	account, ok := s.Charter.Account(b.account)
+	if !ok {
+		return fmt.Errorf("account: expected one of the charter, found %s", b.account)
+	}
+	for i := f.ahead[b]; i < end; i++ {
+		script, _, err := s.keys.derive(wallet, account, b.number, i)
+		if err != nil {
+			return err
+		}
+		f.watched[string(script)] = store.Place{Wallet: b.wallet, Account: b.account, Branch: b.number, Index: i}
+		f.ahead[b] = i + 1
+	}
+	return nil
+}
+
+// sink writes blocks into the store.
+type sink struct {
+	*Service
+	f *following
+}
+
+// Connect implements chain.Sink.
+func (k *sink) Connect(ctx context.Context, b chain.Block, block *wire.MsgBlock) error {
+	coin, ok := k.Charter.NativeAsset(k.f.chain.ID)
+	if !ok {
+		return fmt.Errorf("chain %s: expected a coin in the charter, found none", k.f.chain.ID)
+	}
+	credits, debits := chain.Effects(block, b.Height, func(script []byte) bool { _, ok := k.f.watched[string(script)]; return ok })
+	coins := make([]store.Coin, len(credits))
+	for i, c := range credits {
+		place := k.f.watched[string(c.PkScript)]
+		previous, err := bitcoin.WithoutWitness(chain.RawTx(c.Tx))
+		if err != nil {
+			return err
+		}
+		coins[i] = store.Coin{Outpoint: store.Outpoint{TxID: c.OutPoint.Hash, Index: c.OutPoint.Index}, Place: place, Asset: coin.ID,
+			Value: uint64(c.Value), Script: c.PkScript, Height: uint64(c.Height), Coinbase: c.Coinbase, Previous: previous}
+		if err := k.watch(k.f, branch{place.Wallet, place.Account, place.Branch}, place.Index+1+lookahead); err != nil {
+			return err
+		}
+	}
+	spends := make([]store.Spend, len(debits))
+	for i, d := range debits {
+		spends[i] = store.Spend{Outpoint: store.Outpoint{TxID: d.OutPoint.Hash, Index: d.OutPoint.Index}, By: d.By}
+	}
+	ref := store.BlockRef{Height: uint64(b.Height), Hash: b.Hash}
+	return k.Store.ConnectBlock(ctx, k.f.chain.ID, ref, block.Header.PrevBlock, coins, spends)
+}
+
+// Disconnect implements chain.Sink.
+func (k *sink) Disconnect(ctx context.Context, b, parent chain.Block) error {
+	return k.Store.DisconnectBlock(ctx, k.f.chain.ID, store.BlockRef{Height: uint64(b.Height), Hash: b.Hash},
+		store.BlockRef{Height: uint64(parent.Height), Hash: parent.Hash})
+}
+
+// ConnectedHash implements chain.Ancestry.
+func (k *sink) ConnectedHash(ctx context.Context, height int64) (chainhash.Hash, bool, error) {
+	if height < 0 {
+		return chainhash.Hash{}, false, nil
+	}
+	hash, ok, err := k.Store.BlockHash(ctx, k.f.chain.ID, uint64(height))
+	return hash, ok, err
+}

@@ -1,0 +1,264 @@
+package coordinator
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/btcsuite/btcd/btcec/v2/ecdsa"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/strongroom/strongroom/policy/guard"
+	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/proto/refusal"
+	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
+	"github.com/strongroom/strongroom/wallets"
+	"github.com/strongroom/strongroom/wallets/bitcoin"
+	"github.com/strongroom/strongroom/wallets/ethereum"
+)
+
+// committee is what the nodes of a test have in common: the whole key, and the sessions that all participants must join.
+type committee struct {
+	*organisation
+	now      func() time.Time
+	mu       sync.Mutex
+	sessions map[string]*session
+	reserved []canon.Digest // every reservation asked for, in order
+	attempts []string       // every session asked for
+}
+
+type session struct {
+	joined map[canon.Name]bool
+	full   chan struct{}
+}
+
+// node runs the guard on everything, as a signer does, and can be made to fail. It stands in for a signer process so that the
+// coordinator can be tested without a protocol between several.
+type node struct {
+	*committee
+	name canon.Name
+
+	mu      sync.Mutex
+	down    bool
+	refuse  *refusal.Refusal
+	mangle  bool // signatures that do not verify
+	acks    map[canon.Digest]*strongroomv1.Signed
+	anchors map[string]canon.Digest
+	used    map[string]bool // attempts
+}
+
+func (c *committee) node(name canon.Name) *node {
+	return &node{committee: c, name: name, acks: map[canon.Digest]*strongroomv1.Signed{}, anchors: map[string]canon.Digest{}, used: map[string]bool{}}
+}
+
+func (n *node) set(f func(*node)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	f(n)
+}
+
+func (n *node) available() error {
+	if n.down {
+		return status.Error(codes.Unavailable, "connection refused")
+	}
+	return nil
+}
+
+func (c *committee) groupKey(name canon.Name) (guard.GroupKey, bool) {
+	return guard.GroupKey{ID: "hot", Epoch: 1, Public: [33]byte(c.group.PubKey().SerializeCompressed())}, name == "hot"
+}
+
+func (n *node) view() guard.View {
+	return guard.View{Charter: n.charter, Now: n.now(), Key: n.groupKey}
+}
+
+func (n *node) signed(d canon.Document) (*strongroomv1.Signed, error) {
+	b, err := canon.Encode(d)
+	if err != nil {
+		return nil, err
+	}
+	return &strongroomv1.Signed{Document: b, Scheme: uint32(canon.Ed25519), Signature: ed25519.Sign(n.nodes[n.name], d.Kind().Message(b))}, nil
+}
+
+func (n *node) status() *strongroomv1.KeyStatus {
+	return &strongroomv1.KeyStatus{Key: "hot", Epoch: 1, PublicKey: n.group.PubKey().SerializeCompressed()}
+}
+
+func (n *node) GetSignerStatus(context.Context, *strongroomv1.GetSignerStatusRequest, ...grpc.CallOption) (*strongroomv1.GetSignerStatusResponse, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.available(); err != nil {
+		return nil, err
+	}
+	return &strongroomv1.GetSignerStatusResponse{Status: &strongroomv1.SignerStatus{Keys: []*strongroomv1.KeyStatus{n.status()}}}, nil
+}
+
+func (n *node) Reserve(_ context.Context, r *strongroomv1.ReserveRequest, _ ...grpc.CallOption) (*strongroomv1.ReserveResponse, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.available(); err != nil {
+		return nil, err
+	}
+	rid := canon.KindReservation.Digest(r.GetReservation())
+	n.committee.mu.Lock()
+	n.reserved = append(n.reserved, rid)
+	n.committee.mu.Unlock()
+	if ack := n.acks[rid]; ack != nil {
+		return &strongroomv1.ReserveResponse{Ack: ack}, nil
+	}
+	if n.refuse != nil {
+		return nil, n.refuse
+	}
+	s, err := guard.Check(r.GetEvidence(), n.view())
+	if err != nil {
+		return nil, err
+	}
+	var doc canon.Reservation
+	if err := canon.Decode(r.GetReservation(), &doc); err != nil {
+		return nil, err
+	}
+	if err := s.CheckReservation(doc, n.view()); err != nil {
+		return nil, err
+	}
+	key := fmt.Sprintf("%s %x %d", doc.Anchor.Chain, doc.Anchor.Account, doc.Anchor.Number)
+	if holder, ok := n.anchors[key]; ok && holder != doc.Withdrawal {
+		return nil, refusal.New("held", "anchor", "one that no other withdrawal holds", key)
+	}
+	ack, err := n.signed(canon.Ack{Organisation: n.charter.Organisation(), Reservation: rid, Signer: n.name, Length: 1, Head: canon.Digest{1}, Incarnation: 1})
+	if err != nil {
+		return nil, err
+	}
+	n.acks[rid], n.anchors[key] = ack, doc.Withdrawal
+	return &strongroomv1.ReserveResponse{Ack: ack}, nil
+}
+
+func (n *node) Sign(ctx context.Context, r *strongroomv1.SignRequest, _ ...grpc.CallOption) (*strongroomv1.SignResponse, error) {
+	s, id, mangle, err := n.admit(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.join(ctx, id, r.GetParticipants()); err != nil {
+		return nil, err
+	}
+	out := &strongroomv1.SignResponse{}
+	for _, in := range s.Signing() {
+		digest, err := in.Digest.Bytes()
+		if err != nil {
+			return nil, err
+		}
+		var tweak btcec.ModNScalar
+		tweak.SetBytes(&in.Tweak)
+		child := btcec.PrivKeyFromScalar(tweak.Add(&n.group.Key))
+		compact := ecdsa.SignCompact(child, digest[:], true)
+		sig := append(compact[1:], compact[0]-31)
+		if mangle {
+			sig[40] ^= 1
+		}
+		out.Signatures, out.PublicKeys = append(out.Signatures, sig), append(out.PublicKeys, in.Public[:])
+	}
+	return out, nil
+}
+
+// admit makes a signer's checks. An attempt is used once.
+func (n *node) admit(r *strongroomv1.SignRequest) (*guard.Signable, string, bool, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.available(); err != nil {
+		return nil, "", false, err
+	}
+	if n.refuse != nil {
+		return nil, "", false, n.refuse
+	}
+	doc, rid, _, err := guard.CheckCertificate(r.GetCertificate(), n.view())
+	if err != nil {
+		return nil, "", false, err
+	}
+	s, err := guard.Check(r.GetEvidence(), n.view())
+	if err != nil {
+		return nil, "", false, err
+	}
+	if err := s.CheckReservation(*doc, n.view()); err != nil {
+		return nil, "", false, err
+	}
+	id := fmt.Sprintf("%s %v %d", rid, r.GetParticipants(), r.GetAttempt())
+	if n.used[id] || !slices.IsSorted(r.GetParticipants()) || len(r.GetParticipants()) != 2 {
+		return nil, "", false, refusal.New("session", "attempt", "a new one of two sorted participants", id)
+	}
+	n.used[id] = true
+	return s, id, n.mangle, nil
+}
+
+// join waits until all participants are in the session.
+func (n *node) join(ctx context.Context, id string, participants []string) error {
+	n.committee.mu.Lock()
+	s := n.sessions[id]
+	if s == nil {
+		s = &session{joined: map[canon.Name]bool{}, full: make(chan struct{})}
+		n.sessions[id] = s
+		n.attempts = append(n.attempts, id)
+	}
+	s.joined[n.name] = true
+	if len(s.joined) == len(participants) {
+		close(s.full)
+	}
+	n.committee.mu.Unlock()
+	select {
+	case <-s.full:
+		return nil
+	case <-ctx.Done():
+		return status.Error(codes.Aborted, "a participant did not come")
+	}
+}
+
+func (n *node) AttestAddress(_ context.Context, r *strongroomv1.AttestAddressRequest, _ ...grpc.CallOption) (*strongroomv1.AttestAddressResponse, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.available(); err != nil {
+		return nil, err
+	}
+	w, _ := n.charter.Wallet(canon.Name(r.GetWallet()))
+	a, _ := n.charter.Account(canon.Name(r.GetAccount()))
+	c, _ := n.charter.Chain(w.Chain)
+	g, _ := n.groupKey("hot")
+	path, err := wallets.NewPath(c.CoinType, w.Number, a.Number, r.GetBranch(), r.GetIndex())
+	if err != nil {
+		return nil, err
+	}
+	child, err := wallets.Derive(g.Public, wallets.ChainCode(n.charter.Organisation(), "hot", g.Public), path)
+	if err != nil {
+		return nil, err
+	}
+	doc := canon.Address{Organisation: n.charter.Organisation(), Signer: n.name, Chain: w.Chain, Wallet: w.Name, Account: a.Name, Key: "hot", KeyEpoch: 1,
+		Address: bitcoin.ScriptP2WPKH(child.Public)}
+	if c.Kind == canon.EVM {
+		address := ethereum.AddressOf(child.Public)
+		doc.Address = address[:]
+	}
+	if n.mangle {
+		doc.Address = append([]byte{}, n.payee...)
+	}
+	for _, e := range path {
+		doc.Path = append(doc.Path, uint64(e))
+	}
+	signed, err := n.signed(doc)
+	return &strongroomv1.AttestAddressResponse{Attestation: signed}, err
+}
+
+func (n *node) JoinKeygen(context.Context, *strongroomv1.JoinKeygenRequest, ...grpc.CallOption) (*strongroomv1.JoinKeygenResponse, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.available(); err != nil {
+		return nil, err
+	}
+	key := n.status()
+	if n.mangle {
+		key.PublicKey[0] ^= 1
+	}
+	return &strongroomv1.JoinKeygenResponse{Key: key}, nil
+}

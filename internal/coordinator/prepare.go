@@ -1,0 +1,139 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/strongroom/strongroom/internal/coordinator/store"
+	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
+	"github.com/strongroom/strongroom/policy/guard"
+	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/proto/refusal"
+)
+
+// payment holds what the steps of one withdrawal read again and again.
+type payment struct {
+	withdrawal.Withdrawal
+	request canon.Request
+	intent  canon.Intent
+	wallet  canon.Wallet
+	account canon.Account
+	chain   canon.Chain
+	rule    canon.Rule
+}
+
+func (s *Service) payment(w withdrawal.Withdrawal) (*payment, error) {
+	p := &payment{Withdrawal: w}
+	if err := canon.Decode(w.Request.Document, &p.request); err != nil {
+		return nil, err
+	}
+	if err := canon.Decode(w.Intent, &p.intent); err != nil {
+		return nil, err
+	}
+	var okWallet, okAccount, okChain, okRule bool
+	p.wallet, okWallet = s.Charter.Wallet(w.Wallet)
+	p.account, okAccount = s.Charter.Account(w.Account)
+	p.chain, okChain = s.Charter.Chain(w.Chain)
+	p.rule, okRule = s.Charter.Rule(w.Rule)
+	if !okWallet || !okAccount || !okChain || !okRule {
+		return nil, fmt.Errorf("withdrawal %s: expected wallet, account, chain and rule in the charter, found %s, %s, %s, %s", w.ID, w.Wallet, w.Account, w.Chain, w.Rule)
+	}
+	return p, nil
+}
+
+// stepPrepare builds the transaction and stores it with its anchor, its coins and the reservation to ask for, before the first signer
+// hears of it: after a crash the same question is asked again.
+func (s *Service) stepPrepare(ctx context.Context, w withdrawal.Withdrawal) (bool, turn, error) {
+	if over, err := s.ended(ctx, w); over || err != nil {
+		return over, turn{}, err
+	}
+	s.preparing.Lock()
+	defer s.preparing.Unlock()
+	if fresh, err := s.Store.Withdrawal(ctx, w.ID); err != nil || fresh.Version != w.Version {
+		return err == nil, turn{}, err
+	}
+	p, err := s.payment(w)
+	if err != nil {
+		return false, turn{}, err
+	}
+	var prepared *withdrawal.Prepared
+	if p.chain.Kind == canon.Bitcoin {
+		prepared, err = s.buildBitcoin(ctx, p)
+	} else {
+		prepared, err = s.buildEVM(ctx, p)
+	}
+	if err != nil {
+		return s.notBuilt(ctx, w, err)
+	}
+	if prepared.Reservation, err = s.reservation(ctx, p, *prepared, 1); err != nil {
+		return s.notBuilt(ctx, w, err)
+	}
+	_, err = s.apply(ctx, w, withdrawal.Event{Kind: withdrawal.EventPrepare, Prepared: prepared})
+	var taken *store.TakenError
+	if errors.As(err, &taken) {
+		return false, turn{stuck: true}, err
+	}
+	return err == nil, turn{}, err
+}
+
+// notBuilt ends a withdrawal that its own guard refuses; everything else that keeps a transaction from being built may pass.
+func (s *Service) notBuilt(ctx context.Context, w withdrawal.Withdrawal, err error) (bool, turn, error) {
+	r := refusal.Of(err)
+	if r == nil {
+		return false, turn{stuck: true}, err
+	}
+	_, err = s.apply(ctx, w, withdrawal.Event{Kind: withdrawal.EventFail, Refusals: r.Failures})
+	return err == nil, turn{}, err
+}
+
+// reservation has this service's own guard check the evidence, as every signer will, and writes down what it found: no signer is
+// asked about a transaction that it must refuse.
+func (s *Service) reservation(ctx context.Context, p *payment, prepared withdrawal.Prepared, version uint64) ([]byte, error) {
+	w := p.Withdrawal
+	w.Prepared = &prepared
+	evidence, err := w.Evidence(s.Charter.Organisation())
+	if err != nil {
+		return nil, err
+	}
+	encoded, err := canon.Encode(evidence)
+	if err != nil {
+		return nil, err
+	}
+	view, err := s.view(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	signable, err := guard.Check(encoded, view)
+	if err != nil {
+		return nil, err
+	}
+	stamp := s.now()
+	r := canon.Reservation{
+		Organisation: s.Charter.Organisation(), Withdrawal: w.ID, Version: version, Intent: w.IntentDigest, Sort: canon.Write,
+		Transactions: []canon.Digest{signable.Transaction()}, Wallet: w.Wallet, Asset: signable.Asset(), Charges: signable.Charges(),
+		Anchor: signable.Anchor(), AnchorNumber: 1, Inputs: signable.Anchors(),
+		Stamp: stamp, Until: min(stamp+canon.Time(p.rule.Signing), signable.NotAfter()),
+		CharterNumber: s.Charter.Number(), Charter: s.Charter.Digest(), Key: signable.Key().ID, KeyEpoch: signable.Key().Epoch,
+	}
+	if err := signable.CheckReservation(r, view); err != nil {
+		return nil, err
+	}
+	return canon.Encode(r)
+}
+
+// view is what this service knows, in the form that the guard asks for. It has seen change as far as it has stored addresses.
+func (s *Service) view(ctx context.Context, p *payment) (guard.View, error) {
+	highest := map[uint64]int64{}
+	for number := range uint64(2) {
+		next, err := s.Store.NextIndex(ctx, p.Wallet, p.Account, number)
+		if err != nil {
+			return guard.View{}, err
+		}
+		highest[number] = int64(next) - 1
+	}
+	return guard.View{
+		Charter: s.Charter, Now: s.Now(), Key: s.keys.key,
+		HighestIndex: func(_, _ canon.Name, number uint64) int64 { return highest[number] },
+	}, nil
+}

@@ -1,0 +1,215 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
+	"github.com/strongroom/strongroom/policy/guard"
+	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/proto/refusal"
+	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
+)
+
+// round is what came of asking signers for a reservation once.
+type round struct {
+	refusals []refusal.Failure
+	refused  int // signers that answered no
+	silent   []error
+}
+
+// stepReserve asks the roster for acks until there are q, and stores each as it comes. The question is the stored one, byte for byte, so
+// that asking again after a crash gets the same acks.
+func (s *Service) stepReserve(ctx context.Context, w withdrawal.Withdrawal) (bool, turn, error) {
+	if over, err := s.ended(ctx, w); over || err != nil {
+		return over, turn{}, err
+	}
+	quorum := int(s.Charter.Genesis().Roster.Quorum)
+	if len(w.Acks) >= quorum {
+		return s.certify(ctx, w, quorum)
+	}
+	if lapsed, err := s.lapsed(w); err != nil || lapsed {
+		if err != nil {
+			return false, turn{}, err
+		}
+		return s.renew(ctx, w)
+	}
+	before := len(w.Acks)
+	w, r, err := s.askReservation(ctx, w, quorum)
+	if err != nil {
+		return false, turn{}, err
+	}
+	if len(w.Acks) >= quorum {
+		return true, turn{}, nil
+	}
+	return s.shortOfAcks(ctx, w, r, quorum, len(w.Acks) > before)
+}
+
+// shortOfAcks decides what follows when a round did not bring q acks. What is not refused may come later. Once too many have refused
+// and all have answered, nothing will: the withdrawal fails, and its anchor is free only if nobody acked.
+func (s *Service) shortOfAcks(ctx context.Context, w withdrawal.Withdrawal, r round, quorum int, progress bool) (bool, turn, error) {
+	n := len(s.roster())
+	if n-r.refused >= quorum || len(r.silent) > 0 {
+		if len(r.refusals) > 0 && !sameFailures(r.refusals, w.Refusals) {
+			after, err := s.apply(ctx, w, withdrawal.Event{Kind: withdrawal.EventRefuse, Refusals: r.refusals})
+			if err != nil {
+				return false, turn{}, err
+			}
+			w = after
+		}
+		err := fmt.Errorf("reservation: expected %d acks, found %d and %d refusals: %w", quorum, len(w.Acks), r.refused, errors.Join(r.silent...))
+		return false, turn{stuck: !progress}, err
+	}
+	event := withdrawal.Event{Kind: withdrawal.EventFail, Refusals: r.refusals}
+	if len(w.Acks) == 0 && len(w.Earlier) == 0 {
+		event.Fate = withdrawal.FateFree
+	}
+	_, err := s.apply(ctx, w, event)
+	return err == nil, turn{}, err
+}
+
+// sameFailures compares without regard to order.
+func sameFailures(a, b []refusal.Failure) bool {
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(f refusal.Failure) bool { return !slices.Contains(b, f) })
+}
+
+// askReservation asks every member of the roster that has not acked, and stops when there are enough acks. It returns the row with
+// the acks that came.
+func (s *Service) askReservation(ctx context.Context, w withdrawal.Withdrawal, enough int) (withdrawal.Withdrawal, round, error) {
+	var r round
+	evidence, err := s.evidence(w)
+	if err != nil {
+		return w, r, err
+	}
+	var names []canon.Name
+	for _, name := range s.roster() {
+		if !slices.ContainsFunc(w.Acks, func(a withdrawal.Ack) bool { return a.Signer == name }) {
+			names = append(names, name)
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	request := &strongroomv1.ReserveRequest{Evidence: evidence, Reservation: w.Prepared.Reservation}
+	answers := ask(ctx, s.signers, names, reserveTimeout, func(ctx context.Context, c strongroomv1.SignerServiceClient) (*strongroomv1.ReserveResponse, error) {
+		return c.Reserve(ctx, request)
+	})
+	for a := range answers {
+		if a.err != nil {
+			r.note(a.signer, a.err)
+			continue
+		}
+		signed := fromSigned(a.value.GetAck())
+		if err := s.checkAck(signed, w.Rid, a.signer); err != nil {
+			r.silent = append(r.silent, fmt.Errorf("%s: %w", a.signer, err))
+			continue
+		}
+		after, err := s.apply(ctx, w, withdrawal.Event{Kind: withdrawal.EventAck, Ack: &withdrawal.Ack{Signer: a.signer, Signed: signed}})
+		if err != nil {
+			return w, r, err
+		}
+		if w = after; len(w.Acks) >= enough {
+			break
+		}
+	}
+	return w, r, nil
+}
+
+// note sorts an answer that is no ack: a refusal is a result, everything else may pass.
+func (r *round) note(signer canon.Name, err error) {
+	refused := refusal.Of(err)
+	if refused == nil {
+		r.silent = append(r.silent, fmt.Errorf("%s: %w", signer, err))
+		return
+	}
+	r.refused++
+	for _, f := range refused.Failures {
+		f.Rule = string(signer) + ": " + f.Rule
+		r.refusals = append(r.refusals, f)
+	}
+	slices.SortFunc(r.refusals, func(a, b refusal.Failure) int { return slices.Compare([]byte(a.Rule+a.Field), []byte(b.Rule+b.Field)) })
+}
+
+func (s *Service) checkAck(signed canon.Signed, rid canon.Digest, signer canon.Name) error {
+	name, err := guard.CheckAck(signed, rid, guard.View{Charter: s.Charter, Now: s.Now()})
+	if err != nil {
+		return fmt.Errorf("ack: %w", errors.New(err.Error())) // a bad ack is no refusal of the withdrawal
+	}
+	if name != signer {
+		return fmt.Errorf("ack: signer: expected %s, found %s", signer, name)
+	}
+	return nil
+}
+
+func (s *Service) evidence(w withdrawal.Withdrawal) ([]byte, error) {
+	e, err := w.Evidence(s.Charter.Organisation())
+	if err != nil {
+		return nil, err
+	}
+	return canon.Encode(e)
+}
+
+// certify stores the certificate of q acks.
+func (s *Service) certify(ctx context.Context, w withdrawal.Withdrawal, quorum int) (bool, turn, error) {
+	c := canon.Certificate{Organisation: s.Charter.Organisation(), Reservation: w.Prepared.Reservation}
+	for _, a := range w.Acks[:quorum] {
+		c.Acks = append(c.Acks, a.Signed)
+	}
+	encoded, err := canon.Encode(c)
+	if err != nil {
+		return false, turn{}, err
+	}
+	if _, _, _, err := guard.CheckCertificate(encoded, guard.View{Charter: s.Charter, Now: s.Now()}); err != nil {
+		return false, turn{}, fmt.Errorf("certificate: %w", err)
+	}
+	_, err = s.apply(ctx, w, withdrawal.Event{Kind: withdrawal.EventCertify, Certificate: encoded})
+	return err == nil, turn{}, err
+}
+
+// lapsed reports whether the reservation in hand is over: no share may leave any more.
+func (s *Service) lapsed(w withdrawal.Withdrawal) (bool, error) {
+	r, err := w.Reserving()
+	return err == nil && s.now() > r.Until, err
+}
+
+// renew asks for the same transaction again under a new version of the reservation: same anchor, same bytes, so whatever exists of the
+// version before conflicts with nothing. It waits until enough signers can be reached, for versions are few.
+func (s *Service) renew(ctx context.Context, w withdrawal.Withdrawal) (bool, turn, error) {
+	quorum := int(s.Charter.Genesis().Roster.Quorum)
+	if found := len(s.signers.probe(ctx, s.roster(), s.keys.learn)); found < quorum {
+		return false, turn{stuck: true}, fmt.Errorf("reservation: lapsed; expected %d reachable signers before a new one, found %d", quorum, found)
+	}
+	p, err := s.payment(w)
+	if err != nil {
+		return false, turn{}, err
+	}
+	next := *w.Prepared
+	if next.Reservation, err = s.reservation(ctx, p, next, uint64(len(w.Earlier))+2); err != nil {
+		return false, turn{stuck: true}, err
+	}
+	_, err = s.apply(ctx, w, withdrawal.Event{Kind: withdrawal.EventPrepare, Prepared: &next})
+	var invalid *withdrawal.TransitionError
+	if errors.As(err, &invalid) {
+		return false, turn{after: s.until(w.NotAfter)}, nil // no version is left: it ends with the intent
+	}
+	return err == nil, turn{}, err
+}
+
+// fate says what is known about the anchor of a withdrawal that is about to end. It is free only if every member of the roster says
+// now that it does not hold it; a member that does answers with its ack, which is stored.
+func (s *Service) fate(ctx context.Context, w withdrawal.Withdrawal) (withdrawal.Fate, error) {
+	if w.Prepared == nil || len(w.Acks) > 0 || w.Certificate != nil || len(w.Earlier) > 0 {
+		return withdrawal.FateUnknown, nil
+	}
+	after, r, err := s.askReservation(ctx, w, 1)
+	switch {
+	case err != nil:
+		return withdrawal.FateUnknown, err
+	case len(after.Acks) > 0:
+		return withdrawal.FateUnknown, errMoved
+	case r.refused == len(s.roster()):
+		return withdrawal.FateFree, nil
+	}
+	return withdrawal.FateUnknown, nil
+}

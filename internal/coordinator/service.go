@@ -1,0 +1,135 @@
+package coordinator
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/strongroom/strongroom/internal/coordinator/store"
+	"github.com/strongroom/strongroom/policy/charter"
+	"github.com/strongroom/strongroom/proto/canon"
+	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
+	"github.com/strongroom/strongroom/wallets/chain"
+)
+
+// Signer is a connection to a signer of the charter.
+type Signer struct {
+	Client strongroomv1.SignerServiceClient
+	// Wake makes a connection that waits before it tries again try at once. May be nil.
+	Wake func()
+}
+
+// BitcoinNode is a Bitcoin chain that the service uses.
+type BitcoinNode struct {
+	Node         chain.Bitcoin
+	StartHeight  int64 // first block that can pay the organisation
+	TargetBlocks int   // for the fee estimate
+}
+
+// Parts is everything that a Service is made of.
+type Parts struct {
+	Charter *charter.Charter
+	Genesis []byte // encoding of the charter's genesis
+	Book    *charter.BookTree
+	Store   store.Store
+	Signers map[canon.Name]Signer
+	Bitcoin map[canon.ChainID]BitcoinNode
+	EVM     map[canon.ChainID]chain.EVM
+	Key     ed25519.PrivateKey // signs checkpoints of the audit log; the charter names it as a coordinator's
+	Log     *slog.Logger
+	Now     func() time.Time
+	// Parallel is how many withdrawals are worked on at the same time.
+	Parallel int
+	// Poll is how often chains and signers are asked for news.
+	Poll time.Duration
+	// CrashAt names the state or event after whose durable write the process kills itself; for tests, empty otherwise.
+	CrashAt string
+}
+
+// Service is a coordinator. Its methods are safe for concurrent use.
+type Service struct {
+	Parts
+	signers *signers
+	keys    *keyring
+	driver  *driver
+	chains  map[canon.ChainID]*following
+
+	deciding  sync.Mutex // one decision at a time: limits and funds are read, then taken
+	preparing sync.Mutex // one transaction at a time picks coins, nonces and change addresses
+	issuing   sync.Mutex // one address at a time takes an index
+	sealing   sync.Mutex // one checkpoint at a time
+}
+
+// New checks that the parts fit together.
+func New(p Parts) (*Service, error) {
+	if p.Charter == nil || p.Book == nil || p.Store == nil || p.Log == nil || p.Now == nil || p.Parallel < 1 || p.Poll <= 0 {
+		return nil, errors.New("coordinator: expected all parts, found some missing")
+	}
+	g := p.Charter.Genesis()
+	if p.Book.Root() != g.Book.Root || p.Book.Size() != g.Book.Size {
+		return nil, fmt.Errorf("coordinator: book: expected root %s of %d entries as in the charter, found %s of %d", g.Book.Root, g.Book.Size, p.Book.Root(), p.Book.Size())
+	}
+	if found := canon.KindGenesis.Digest(p.Genesis); found != p.Charter.Organisation() {
+		return nil, fmt.Errorf("coordinator: genesis: expected %s, found %s", p.Charter.Organisation(), found)
+	}
+	if _, ok := p.Charter.CoordinatorByKey(canon.PublicKey(p.Key.Public().(ed25519.PublicKey))); !ok {
+		return nil, fmt.Errorf("coordinator: key: expected one that the charter names as a coordinator's, found %x", p.Key.Public())
+	}
+	for name := range p.Signers {
+		if _, ok := p.Charter.Signer(name); !ok {
+			return nil, fmt.Errorf("coordinator: signers: expected signers of the charter, found %s", name)
+		}
+	}
+	s := &Service{Parts: p, keys: newKeyring(p.Charter), chains: map[canon.ChainID]*following{}}
+	s.signers = newSigners(p.Signers)
+	s.driver = newDriver(p.Parallel, s.advance, p.Log)
+	for _, c := range g.Chains {
+		_, isBitcoin := p.Bitcoin[c.ID]
+		_, isEVM := p.EVM[c.ID]
+		if (c.Kind == canon.Bitcoin && !isBitcoin) || (c.Kind == canon.EVM && !isEVM) {
+			return nil, fmt.Errorf("coordinator: chains: expected a node of %s, found none", c.ID)
+		}
+		s.chains[c.ID] = &following{chain: c}
+	}
+	return s, nil
+}
+
+// Run works on withdrawals and follows the chains until ctx ends. Everything that was begun before is taken up again.
+func (s *Service) Run(ctx context.Context) error {
+	s.driver.start(ctx)
+	defer s.driver.stop()
+	open, err := s.unsettled(ctx)
+	if err != nil {
+		return err
+	}
+	for _, w := range open {
+		s.driver.wake(w.ID)
+	}
+	var group sync.WaitGroup
+	group.Go(func() { s.watchSigners(ctx) })
+	for _, f := range s.chains {
+		group.Go(func() { s.watchChain(ctx, f) })
+	}
+	group.Wait()
+	return ctx.Err()
+}
+
+// every calls work at once and then each interval until ctx ends.
+func every(ctx context.Context, interval time.Duration, work func()) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		work()
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (s *Service) now() canon.Time { return canon.TimeOf(s.Now()) }

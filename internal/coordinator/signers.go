@@ -1,0 +1,156 @@
+package coordinator
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/strongroom/strongroom/proto/canon"
+	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
+)
+
+// Time limits of calls to signers.
+const (
+	probeTimeout   = 3 * time.Second
+	reserveTimeout = 25 * time.Second
+	signTimeout    = 2 * time.Minute
+	keygenTimeout  = 10 * time.Minute
+)
+
+// signers are the connections to the signers, with a memory of which gave trouble lately.
+type signers struct {
+	connected map[canon.Name]Signer
+	mu        sync.Mutex
+	trouble   map[canon.Name]int // failures since the last success
+	statuses  map[canon.Name]*strongroomv1.SignerStatus
+}
+
+func newSigners(connected map[canon.Name]Signer) *signers {
+	return &signers{connected: connected, trouble: map[canon.Name]int{}, statuses: map[canon.Name]*strongroomv1.SignerStatus{}}
+}
+
+// answer is what one signer answered.
+type answer[T any] struct {
+	signer canon.Name
+	value  T
+	err    error
+}
+
+// ask calls the signers of these names at the same time and hands over each answer as it comes. The channel has room for all of them:
+// whoever stops reading leaves nothing behind but calls that ctx ends.
+func ask[T any](ctx context.Context, s *signers, names []canon.Name, timeout time.Duration, call func(context.Context, strongroomv1.SignerServiceClient) (T, error)) <-chan answer[T] {
+	out := make(chan answer[T], len(names))
+	var group sync.WaitGroup
+	for _, name := range names {
+		group.Go(func() {
+			a := answer[T]{signer: name}
+			c, ok := s.connected[name]
+			if !ok {
+				a.err = status.Errorf(codes.Unavailable, "signer %s: expected an address in the configuration, found none", name)
+				out <- a
+				return
+			}
+			if c.Wake != nil {
+				c.Wake()
+			}
+			ctx, cancel := context.WithTimeout(ctx, timeout)
+			defer cancel()
+			a.value, a.err = call(ctx, c.Client)
+			out <- a
+		})
+	}
+	go func() {
+		group.Wait()
+		close(out)
+	}()
+	return out
+}
+
+// probe asks signers for their status and returns those that answered, in the order of names. learn sees every answer.
+func (s *signers) probe(ctx context.Context, names []canon.Name, learn func(canon.Name, []*strongroomv1.KeyStatus)) []canon.Name {
+	answers := ask(ctx, s, names, probeTimeout, func(ctx context.Context, c strongroomv1.SignerServiceClient) (*strongroomv1.GetSignerStatusResponse, error) {
+		return c.GetSignerStatus(ctx, &strongroomv1.GetSignerStatusRequest{})
+	})
+	var reachable []canon.Name
+	for a := range answers {
+		st := &strongroomv1.SignerStatus{Signer: string(a.signer)}
+		if a.err != nil {
+			st.Error = status.Convert(a.err).Message()
+		} else {
+			st = a.value.GetStatus()
+			if st == nil {
+				st = &strongroomv1.SignerStatus{}
+			}
+			st.Signer, st.Reachable, st.Error = string(a.signer), true, ""
+			reachable = append(reachable, a.signer)
+			learn(a.signer, st.GetKeys())
+		}
+		s.mu.Lock()
+		s.statuses[a.signer] = st
+		s.mu.Unlock()
+	}
+	slices.SortFunc(reachable, func(a, b canon.Name) int { return slices.Index(names, a) - slices.Index(names, b) })
+	return reachable
+}
+
+// status returns the last known status of a signer.
+func (s *signers) status(name canon.Name) *strongroomv1.SignerStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st := s.statuses[name]; st != nil {
+		return st
+	}
+	return &strongroomv1.SignerStatus{Signer: string(name), Error: "not asked yet"}
+}
+
+// note remembers how a signer's part in a session went.
+func (s *signers) note(name canon.Name, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ok {
+		delete(s.trouble, name)
+	} else {
+		s.trouble[name]++
+	}
+}
+
+// choose returns n of the candidates, sorted by name: those with the least trouble, chance deciding between equals, so that no two
+// that cannot work together are paired for ever. It returns none if there are not enough.
+func (s *signers) choose(candidates []canon.Name, n int) []canon.Name {
+	if n < 1 || len(candidates) < n {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := slices.Clone(candidates)
+	rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	slices.SortStableFunc(list, func(a, b canon.Name) int { return s.trouble[a] - s.trouble[b] })
+	list = list[:n]
+	slices.Sort(list)
+	return list
+}
+
+// watchSigners keeps statuses and group keys up to date.
+func (s *Service) watchSigners(ctx context.Context) {
+	names := make([]canon.Name, 0, len(s.Charter.Genesis().Signers))
+	for _, signer := range s.Charter.Genesis().Signers {
+		names = append(names, signer.Name)
+	}
+	every(ctx, s.Poll, func() { s.signers.probe(ctx, names, s.keys.learn) })
+}
+
+// roster returns the members that keep the ledger.
+func (s *Service) roster() []canon.Name {
+	var out []canon.Name
+	for _, signer := range s.Charter.Genesis().Signers {
+		if signer.Ledger {
+			out = append(out, signer.Name)
+		}
+	}
+	return out
+}

@@ -1,0 +1,157 @@
+package withdrawal
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/strongroom/strongroom/audit"
+	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/proto/refusal"
+)
+
+// Kind is what happened.
+type Kind string
+
+// Kinds of event. Beside each: who causes it, and the fields of Event that it must bring.
+const (
+	EventRequest    Kind = "request"    // a client, by New alone
+	EventDeny       Kind = "deny"       // the policy: Refusals
+	EventHold       Kind = "hold"       // facts that only the coordinator has: Refusals
+	EventSubmit     Kind = "submit"     // the policy wants approvals: Intent, Rule
+	EventAllow      Kind = "allow"      // the policy wants none: Intent, Rule
+	EventApproval   Kind = "approval"   // an officer decided: Approval
+	EventStatement  Kind = "statement"  // an officer stated something about the intent: Statement
+	EventApprove    Kind = "approve"    // the quorum is met
+	EventReject     Kind = "reject"     // approvals or statements say no: Refusals
+	EventExpire     Kind = "expire"     // the clock
+	EventPrepare    Kind = "prepare"    // the transaction is built, its anchor taken: Prepared
+	EventRefuse     Kind = "refuse"     // a signer refused: Refusals; the state stays
+	EventAck        Kind = "ack"        // a signer recorded the reservation: Ack
+	EventCertify    Kind = "certify"    // q acks: Certificate
+	EventExport     Kind = "export"     // evidence and certificate left as a bundle
+	EventAttempt    Kind = "attempt"    // a signing session is about to begin: Participants
+	EventSign       Kind = "sign"       // the signed transaction was verified: Transaction
+	EventBroadcast  Kind = "broadcast"  // a chain node took the transaction
+	EventReplace    Kind = "replace"    // a version with a higher fee was broadcast: Transaction
+	EventInclude    Kind = "include"    // the transaction is in a block: Block, Confirmations
+	EventReorganise Kind = "reorganise" // it no longer is
+	EventConfirm    Kind = "confirm"    // it is as deep as the charter asks: Block, Confirmations
+	EventBurn       Kind = "burn"       // the burn of the anchor is final: Block
+	EventClose      Kind = "close"      // no signer will ever sign anything for it again
+	EventFail       Kind = "fail"       // it cannot be carried out: Refusals, and Block if it reverted in one
+)
+
+var kinds = []Kind{EventRequest, EventDeny, EventHold, EventSubmit, EventAllow, EventApproval, EventStatement, EventApprove, EventReject,
+	EventExpire, EventPrepare, EventRefuse, EventAck, EventCertify, EventExport, EventAttempt, EventSign, EventBroadcast, EventReplace,
+	EventInclude, EventReorganise, EventConfirm, EventBurn, EventClose, EventFail}
+
+// Kinds returns all kinds of event.
+func Kinds() []Kind { return slices.Clone(kinds) }
+
+// Fate is what became of the anchor of a withdrawal that ends without payment.
+type Fate uint8
+
+const (
+	// FateUnknown: some signer may hold the anchor. The withdrawal must be burnt.
+	FateUnknown Fate = 0
+	// FateFree: every signer that was asked answered, and none acked. The anchor and the coins return.
+	FateFree Fate = 1
+	// FateSpent: the chain shows the anchor spent, at the charter's depth, by something that pays nobody of this withdrawal (an EVM
+	// transaction that reverted, for example).
+	FateSpent Fate = 2
+)
+
+// Event is something that happened to a withdrawal. Kind says which of the other fields it must bring; the rest stay zero.
+type Event struct {
+	Kind  Kind
+	Time  time.Time
+	Actor audit.Actor // who caused it
+
+	Refusals     []refusal.Failure
+	Intent       []byte            // encoding of canon.Intent
+	Rule         canon.Name        // of the policy
+	Addresses    []canon.BookProof // submit, allow: one for each outside address
+	SetAside     []SetAside        // submit, allow: what the account must keep for it
+	Approval     *canon.Signed
+	Statement    *canon.Signed
+	Prepared     *Prepared
+	Ack          *Ack
+	Certificate  []byte // encoding of canon.Certificate
+	Participants []canon.Name
+	Transaction  *Transaction
+	Block        *Block
+	// Confirmations is 1 in the tip.
+	Confirmations uint64
+	// Fee that was paid in the end, base units of the chain's coin; include and confirm may bring it.
+	Fee canon.Amount
+	// Fate of the anchor; reject, expire, fail and close may bring it.
+	Fate Fate
+}
+
+// SetAside is an amount of one asset that an account keeps for a withdrawal: its payments, and in the chain's coin the fee cap.
+type SetAside struct {
+	Asset  canon.AssetID
+	Amount canon.Amount
+	// Balance is what the account holds on its chain, with everything set aside so far. A store refuses the event if all that is set
+	// aside from the account would exceed it. Nil means unchecked. It is not kept.
+	Balance *canon.Amount `cbor:"-"`
+}
+
+// Prepared is a transaction to be signed, with its evidence and reservation.
+type Prepared struct {
+	Unsigned    []byte // as in canon.Evidence
+	Reservation []byte // encoding of canon.Reservation: version, anchor, inputs, charges, stamp, until
+	Previous    [][]byte
+	Inputs      []canon.OwnPath
+	Change      []canon.OwnPath
+	Fee         canon.Amount // Bitcoin: paid by the transaction; EVM: the most it can pay
+}
+
+// Ack is a signer's signed canon.Ack.
+type Ack struct {
+	Signer canon.Name
+	Signed canon.Signed
+}
+
+// Transaction is a transaction that its chain would accept.
+type Transaction struct {
+	Raw  []byte
+	TxID string // as explorers show it
+	Fee  canon.Amount
+}
+
+// Block is a block of the withdrawal's chain.
+type Block struct {
+	Height uint64
+	Hash   [32]byte // as the chain's own encoding has it (Bitcoin: internal order)
+}
+
+// brings lists the fields of Event that a kind may bring; one that brings another is refused, so that nothing enters the audit
+// record that the withdrawal did not take up.
+var brings = map[Kind]string{
+	EventDeny: "refusals", EventHold: "refusals", EventRefuse: "refusals", EventReject: "refusals fate", EventExpire: "fate",
+	EventFail: "refusals fate block", EventClose: "fate", EventSubmit: "intent", EventAllow: "intent",
+	EventApproval: "approval", EventStatement: "statement", EventPrepare: "prepared", EventAck: "ack", EventCertify: "certificate",
+	EventAttempt: "participants", EventSign: "transaction", EventReplace: "transaction",
+	EventInclude: "block", EventConfirm: "block", EventBurn: "block",
+}
+
+// stray returns the name of a field that is set and that the event's kind does not bring, or nothing.
+func (e Event) stray() string {
+	set := map[string]bool{
+		"refusals": len(e.Refusals) > 0, "fate": e.Fate != FateUnknown, "approval": e.Approval != nil, "statement": e.Statement != nil,
+		"intent":   len(e.Intent) > 0 || e.Rule != "" || len(e.Addresses) > 0 || len(e.SetAside) > 0,
+		"prepared": e.Prepared != nil, "ack": e.Ack != nil, "certificate": len(e.Certificate) > 0,
+		"participants": len(e.Participants) > 0, "transaction": e.Transaction != nil,
+		"block": e.Block != nil || e.Confirmations != 0 || len(e.Fee) > 0,
+	}
+	may := strings.Fields(brings[e.Kind])
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		if set[name] && !slices.Contains(may, name) {
+			return name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,213 @@
+package coordinator
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/strongroom/strongroom/internal/coordinator/store/sqlite"
+	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
+	"github.com/strongroom/strongroom/internal/devnet/chains"
+	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/wallets/chain"
+)
+
+// evmChain is one chain for all tests of the package: every organisation has a key and so addresses of its own.
+var evmChain *chains.EVM
+
+func TestMain(m *testing.M) {
+	var err error
+	if evmChain, err = chains.StartEVM(context.Background()); err != nil {
+		slog.Error("EVM chain", "error", err.Error())
+		os.Exit(1)
+	}
+	code := m.Run()
+	if err := evmChain.Close(); err != nil {
+		slog.Error("EVM chain", "error", err.Error())
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// world is a coordinator on a real store with nodes and chains around it.
+type world struct {
+	*organisation
+	t       *testing.T
+	ctx     context.Context
+	nodes   map[canon.Name]*node
+	all     *committee
+	bitcoin *ledgerChain
+	offset  atomic.Int64 // of the clock, seconds
+	path    string
+	service *Service
+	stopped chan struct{}
+	cancel  context.CancelFunc
+}
+
+func newWorld(t *testing.T, token canon.AssetID) *world {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	t.Cleanup(cancel)
+	w := &world{organisation: newOrganisation(t, token), t: t, ctx: ctx, nodes: map[canon.Name]*node{}, bitcoin: newLedgerChain(),
+		path: filepath.Join(t.TempDir(), "strongroom.db")}
+	w.all = &committee{organisation: w.organisation, sessions: map[string]*session{}, now: w.now}
+	for _, name := range nodeNames {
+		w.nodes[name] = w.all.node(name)
+	}
+	w.open()
+	t.Cleanup(w.close)
+	return w
+}
+
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.offset.Load()) * time.Second) }
+
+// open makes a coordinator on the database, without running it.
+func (w *world) open() {
+	w.t.Helper()
+	s, err := sqlite.Open(w.ctx, w.path, w.charter.Organisation())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p := Parts{Charter: w.charter, Genesis: w.genesis, Book: w.book, Store: s, Signers: map[canon.Name]Signer{}, Key: w.coordinator,
+		Bitcoin: map[canon.ChainID]BitcoinNode{testBTC: {Node: w.bitcoin, TargetBlocks: 2}},
+		EVM:     map[canon.ChainID]chain.EVM{testEVM: evmChain.Node()},
+		Log:     slog.New(slog.DiscardHandler), Now: w.now, Parallel: 4, Poll: 20 * time.Millisecond}
+	if testing.Verbose() {
+		p.Log = slog.New(slog.NewTextHandler(w.t.Output(), nil))
+	}
+	for name, n := range w.nodes {
+		p.Signers[name] = Signer{Client: n}
+	}
+	if w.service, err = New(p); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// run starts the coordinator's work.
+func (w *world) run() {
+	ctx, cancel := context.WithCancel(w.ctx)
+	done := make(chan struct{})
+	w.cancel, w.stopped = cancel, done
+	s := w.service
+	go func() {
+		defer close(done)
+		_ = s.Run(ctx)
+	}()
+}
+
+// close stops the work and closes the store, if they are not yet.
+func (w *world) close() {
+	if w.cancel != nil {
+		w.cancel()
+		<-w.stopped
+		w.cancel = nil
+	}
+	if w.service != nil {
+		if err := w.service.Store.Close(); err != nil {
+			w.t.Error(err)
+		}
+		w.service = nil
+	}
+}
+
+// learn has the coordinator learn the group key and read the chain, as its loops do.
+func (w *world) learn() {
+	w.t.Helper()
+	w.service.signers.probe(w.ctx, nodeNames, w.service.keys.learn)
+	if _, err := w.service.read(w.ctx, w.service.chains[testBTC]); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// fund pays acme's first address in one coin for each amount, and buries them deep enough.
+func (w *world) fund(amounts ...int64) {
+	w.t.Helper()
+	w.service.signers.probe(w.ctx, nodeNames, w.service.keys.learn)
+	wallet, _ := w.charter.Wallet("btc-hot")
+	account, _ := w.charter.Account("acme-main")
+	script, _, err := w.service.keys.derive(wallet, account, 0, 0)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, a := range amounts {
+		w.bitcoin.pay(script, a)
+	}
+	w.bitcoin.mine()
+	w.bitcoin.mine()
+	w.learn()
+}
+
+// sender is acme's address on the EVM chain.
+func (w *world) sender() common.Address {
+	w.t.Helper()
+	w.service.signers.probe(w.ctx, nodeNames, w.service.keys.learn)
+	wallet, _ := w.charter.Wallet("evm-hot")
+	account, _ := w.charter.Account("acme-main")
+	address, _, err := w.service.keys.derive(wallet, account, 0, 0)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return common.BytesToAddress(address)
+}
+
+// create asks for acme's request.
+func (w *world) create(id string, change ...func(*canon.Request)) withdrawal.Withdrawal {
+	w.t.Helper()
+	row, err := w.service.Create(w.ctx, w.sign(w.t, "acme", w.request(id, change...)), "acme")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return row
+}
+
+// await waits for the withdrawal to be in one of the states.
+func (w *world) await(id canon.Digest, states ...withdrawal.State) withdrawal.Withdrawal {
+	w.t.Helper()
+	return w.awaitThat(id, func(row withdrawal.Withdrawal) bool { return slices.Contains(states, row.State) }, states)
+}
+
+func (w *world) awaitThat(id canon.Digest, ok func(withdrawal.Withdrawal) bool, what any) withdrawal.Withdrawal {
+	w.t.Helper()
+	for {
+		changed := w.service.Store.Changed()
+		row, err := w.service.Store.Withdrawal(w.ctx, id)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if ok(row) {
+			return row
+		}
+		if row.State.Settled() {
+			w.t.Fatalf("expected %v, found the withdrawal in %s: %v", what, row.State, row.Refusals)
+		}
+		select {
+		case <-changed:
+		case <-w.ctx.Done():
+			w.t.Fatalf("expected %v, found the withdrawal still in %s: %v", what, row.State, row.Refusals)
+		}
+	}
+}
+
+// buried mines until the withdrawal is settled.
+func (w *world) buried(id canon.Digest) withdrawal.Withdrawal {
+	w.t.Helper()
+	w.await(id, withdrawal.Broadcast, withdrawal.Confirmed)
+	var once sync.Once
+	return w.awaitThat(id, func(row withdrawal.Withdrawal) bool {
+		once.Do(func() { w.bitcoin.mine(); w.bitcoin.mine() })
+		return row.State == withdrawal.Confirmed
+	}, "confirmed")
+}
+
+// amount changes what the request pays.
+func amount(satoshi uint64) func(*canon.Request) {
+	return func(r *canon.Request) { r.Outputs[0].Amount = canon.AmountOf(satoshi) }
+}

@@ -1,0 +1,38 @@
+package devnet
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+func (d *Devnet) writeCoordinatorConfig() error {
+	dir := filepath.Dir(d.genesis)
+	bitcoin, evm := d.Bitcoin.Config(), d.EVM.Config()
+	var b strings.Builder
+	fmt.Fprintf(&b, "organisation = %q\ngenesis = \"genesis.cbor\"\nbook = \"book.toml\"\ndatabase = \"strongroom.db\"\nlisten = %q\n", d.Charter.Organisation(), d.address)
+	fmt.Fprintf(&b, "key = \"coordinator.key\"\nclients_ca = \"ca/ca.pem\"\n")
+	fmt.Fprintf(&b, "devnet = true\nparallel = 4\npoll = \"300ms\"\n")
+	for _, n := range d.Nodes {
+		fmt.Fprintf(&b, "\n[[signers]]\nname = %q\naddress = %q\n", n.Name, n.Address)
+	}
+	fmt.Fprintf(&b, "\n[[bitcoin]]\nchain = %q\nurl = %q\nuser = %q\npassword_file = %q\ntimeout = \"15s\"\nstart_height = 0\ntarget_blocks = 6\n",
+		bitcoin.Chain, bitcoin.URL, bitcoin.User, bitcoin.PasswordFile)
+	fmt.Fprintf(&b, "fee_floor = 1000\nfee_fallback = 5000\nfee_ceiling = 200000\n")
+	fmt.Fprintf(&b, "\n[[evm]]\nchain = %q\ngenesis = %q\nurl = %q\ntimeout = \"15s\"\ntip_ceiling = \"5000000000\"\nfee_ceiling = \"100000000000\"\n", evm.Chain, evm.Genesis.Hex(), evm.URL)
+	return os.WriteFile(filepath.Join(dir, "strongroomd.toml"), []byte(b.String()), 0o600)
+}
+
+func (d *Devnet) writeNodeConfig(n *Node) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "organisation = %q\ngenesis = %q\nname = %q\ndata = %q\nlisten = %q\n", d.Charter.Organisation(), d.genesis, n.Name, filepath.Join(n.Dir, "data"), n.Address)
+	fmt.Fprintf(&b, "\n[token]\nmodule = %q\nlabel = %q\nserial = \"\"\npin_file = %q\nidentity = \"strongroom-identity\"\nsealing = \"strongroom-sealing\"\n\n[peers]\n",
+		n.module, n.Name, filepath.Join(n.Dir, "pin"))
+	for _, peer := range d.Nodes {
+		if peer != n {
+			fmt.Fprintf(&b, "%s = %q\n", peer.Name, peer.Address)
+		}
+	}
+	return os.WriteFile(filepath.Join(n.Dir, "node.toml"), []byte(b.String()), 0o600)
+}

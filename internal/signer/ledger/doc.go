@@ -1,0 +1,20 @@
+// Package ledger is a signer's durable record of what it promised: acks, holds, sessions, commitments, statements of officers, and
+// addresses seen. The rules of paying a withdrawal once and keeping to limits are enforced here, under one lock.
+//
+// The record is one file of one directory, appended to and fsynced before anything is said, each record bound to its predecessor by
+// SHA-256. On opening it is read again from the start and every record is checked. An incomplete last record, which a crash leaves
+// behind, is cut off; any other damage refuses to open. After a failed write or fsync the ledger refuses every further write until it is opened
+// again, because nobody knows what the disk has. A second process on the same directory is refused.
+//
+// Rules, for a withdrawal id (wid), in this release:
+//   - the same reservation gets the same ack again;
+//   - one intent for a wid, and the first anchor of a wid stays: a new version must spend it too;
+//   - an anchor or input that a wid holds is acked for no other wid;
+//   - charges count in every limit's window, whatever came of the reservation;
+//   - a signing session needs a hold under a certificate, each attempt is used once, and COMMITTED is recorded before the last message.
+//
+// Nothing gives an anchor or an input back yet: a wid that was acked holds them for good.
+//
+// The package trusts its caller with signatures, the guard's verdict and the certificate; it does not verify them again. It trusts
+// the file system with fsync. It cannot tell an older copy of its own file from the newest: peers can, by the length and head in acks.
+package ledger

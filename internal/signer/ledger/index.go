@@ -1,0 +1,324 @@
+package ledger
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/strongroom/strongroom/policy"
+	"github.com/strongroom/strongroom/proto/canon"
+)
+
+// Bounds of what callers can make the ledger write.
+const (
+	// MaxReservations is the number of reservations of one withdrawal.
+	MaxReservations = 256
+	// MaxAttempts is the number of sessions for one reservation or one key epoch.
+	MaxAttempts = 256
+	// MaxStatements is the number of statements of one officer.
+	MaxStatements = 10_000
+)
+
+// Index is what the records say. It is read inside Ledger.Read and the callbacks of Reserve and Commit, which hold the lock.
+type Index struct {
+	organisation canon.Digest
+	signer       canon.Name
+	incarnation  uint64
+	length       uint64
+	head         canon.Digest
+
+	reservations map[canon.Digest]*reservation // by rid
+	withdrawals  map[canon.Digest]*withdrawal  // by wid
+	holders      map[string]canon.Digest       // wid by anchor or input; the first stays
+	sessions     map[canon.Digest]*session     // by session id
+	attempts     map[attempt]bool
+	tries        map[attempt]int // by subject, with attempt 0
+	statements   map[canon.Digest][]canon.Signed
+	said         map[canon.Digest]bool // by digest of the statement
+	officers     map[canon.Name]int
+	addresses    map[place]uint64
+	spends       []policy.Spend
+	spendsOf     func(*canon.Reservation) []policy.Spend
+}
+
+// reservation is one rid, known by an ack of ours, by a certificate, or both.
+type reservation struct {
+	document    *canon.Reservation
+	promised    bool // a reservationRecord is there
+	evidence    canon.Digest
+	length      uint64
+	head        canon.Digest // length and hash of that record
+	answer      *canon.Signed
+	certificate []byte
+}
+
+// withdrawal is what its first reservation fixed.
+type withdrawal struct {
+	intent   canon.Digest
+	anchor   canon.Anchor
+	versions map[uint64][]canon.Digest // transactions by version
+	count    int
+	document []byte // encoding of the intent
+}
+
+type session struct {
+	document  canon.Session
+	committed bool
+}
+
+// attempt is one try for a reservation, or for a key epoch.
+type attempt struct {
+	reservation canon.Digest
+	key         canon.Name
+	epoch       uint64
+	number      uint64
+}
+
+type place struct {
+	wallet, account canon.Name
+	branch          uint64
+}
+
+func newIndex(spendsOf func(*canon.Reservation) []policy.Spend) *Index {
+	return &Index{
+		reservations: make(map[canon.Digest]*reservation), withdrawals: make(map[canon.Digest]*withdrawal),
+		holders: make(map[string]canon.Digest), sessions: make(map[canon.Digest]*session), attempts: make(map[attempt]bool),
+		tries: make(map[attempt]int), statements: make(map[canon.Digest][]canon.Signed), said: make(map[canon.Digest]bool),
+		officers: make(map[canon.Name]int), addresses: make(map[place]uint64), spendsOf: spendsOf,
+	}
+}
+
+// HighestIndex returns the highest index of an address seen, or -1.
+func (x *Index) HighestIndex(wallet, account canon.Name, branch uint64) int64 {
+	if i, ok := x.addresses[place{wallet, account, branch}]; ok {
+		return int64(i)
+	}
+	return -1
+}
+
+// Statements returns what officers said about the object, in the order of arrival.
+func (x *Index) Statements(object canon.Digest) []canon.Signed {
+	return slices.Clone(x.statements[object])
+}
+
+// Intents returns the encodings of the intents of all withdrawals, in no particular order.
+func (x *Index) Intents() [][]byte {
+	var all [][]byte
+	for _, w := range x.withdrawals {
+		all = append(all, w.document)
+	}
+	return all
+}
+
+// Committed reports whether a session for the reservation went past the point of no return.
+func (x *Index) Committed(rid canon.Digest) bool {
+	for _, s := range x.sessions {
+		if s.committed && canon.Digest(s.document.Reservation) == rid {
+			return true
+		}
+	}
+	return false
+}
+
+// apply takes a record into the index. An error means that no ledger of ours could hold the record here.
+func (x *Index) apply(r record) error {
+	if err := x.applyPayload(r); err != nil {
+		return fmt.Errorf("record %d: %w", x.length+1, err)
+	}
+	x.length++
+	x.head = r.hash
+	return nil
+}
+
+func (x *Index) applyPayload(r record) error {
+	if (r.kind == kindOpen) != (x.length == 0) {
+		return fmt.Errorf("%w: kind: expected the opening record first and only there, found kind %d", ErrDamaged, r.kind)
+	}
+	switch r.kind {
+	case kindOpen:
+		return x.applyOpen(r)
+	case kindReservation:
+		return x.applyReservation(r)
+	case kindAnswer:
+		return x.applyAnswer(r)
+	case kindHold:
+		return x.applyHold(r)
+	case kindSession:
+		return x.applySession(r)
+	case kindCommitted:
+		return x.applyCommitted(r)
+	case kindStatement:
+		return x.applyStatement(r)
+	case kindAddress:
+		return x.applyAddress(r)
+	}
+	return fmt.Errorf("%w: kind: expected 1 to %d, found %d", ErrDamaged, kindAddress, r.kind)
+}
+
+func (x *Index) applyOpen(r record) error {
+	var v openRecord
+	if err := decode(r.payload, &v); err != nil {
+		return err
+	}
+	if v.Format != 1 {
+		return fmt.Errorf("%w: format: expected 1, found %d", ErrDamaged, v.Format)
+	}
+	x.organisation, x.signer, x.incarnation = v.Organisation, v.Signer, v.Incarnation
+	return nil
+}
+
+func (x *Index) applyReservation(r record) error {
+	var v reservationRecord
+	if err := decode(r.payload, &v); err != nil {
+		return err
+	}
+	var doc canon.Reservation
+	if err := canon.Decode(v.Reservation, &doc); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	e := x.enter(canon.KindReservation.Digest(v.Reservation), &doc, v.Intent)
+	if e.promised {
+		return fmt.Errorf("%w: expected one record for each reservation, found a second", ErrDamaged)
+	}
+	e.promised, e.evidence, e.length, e.head = true, v.Evidence, x.length+1, r.hash
+	return nil
+}
+
+func (x *Index) applyAnswer(r record) error {
+	var v answerRecord
+	if err := decode(r.payload, &v); err != nil {
+		return err
+	}
+	e := x.reservations[v.Reservation]
+	if e == nil || !e.promised || e.answer != nil {
+		return fmt.Errorf("%w: ack of %s: expected one after its reservation", ErrDamaged, v.Reservation)
+	}
+	e.answer = &v.Ack
+	return nil
+}
+
+func (x *Index) applyHold(r record) error {
+	var v holdRecord
+	if err := decode(r.payload, &v); err != nil {
+		return err
+	}
+	var certificate canon.Certificate
+	if err := canon.Decode(v.Certificate, &certificate); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	var doc canon.Reservation
+	if err := canon.Decode(certificate.Reservation, &doc); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	x.enter(canon.KindReservation.Digest(certificate.Reservation), &doc, v.Intent).certificate = v.Certificate
+	return nil
+}
+
+// enter makes the reservation known: it fixes the withdrawal's intent and anchor if it is the first, holds its inputs and takes its
+// charges.
+func (x *Index) enter(rid canon.Digest, doc *canon.Reservation, intent []byte) *reservation {
+	if e := x.reservations[rid]; e != nil {
+		return e
+	}
+	e := &reservation{document: doc}
+	x.reservations[rid] = e
+	w := x.withdrawals[doc.Withdrawal]
+	if w == nil {
+		w = &withdrawal{intent: doc.Intent, document: intent, anchor: doc.Anchor, versions: make(map[uint64][]canon.Digest)}
+		x.withdrawals[doc.Withdrawal] = w
+	}
+	w.count++
+	if _, known := w.versions[doc.Version]; !known {
+		w.versions[doc.Version] = doc.Transactions
+	}
+	for _, a := range append([]canon.Anchor{doc.Anchor}, doc.Inputs...) {
+		if _, held := x.holders[anchorKey(a)]; !held {
+			x.holders[anchorKey(a)] = doc.Withdrawal
+		}
+	}
+	x.spends = append(x.spends, x.spendsOf(doc)...)
+	return e
+}
+
+func (x *Index) applySession(r record) error {
+	var v sessionRecord
+	if err := decode(r.payload, &v); err != nil {
+		return err
+	}
+	var doc canon.Session
+	if err := canon.Decode(v.Session, &doc); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	a := attemptOf(doc)
+	if x.attempts[a] {
+		return fmt.Errorf("%w: attempt %d: expected a new one, found one that was used", ErrDamaged, doc.Attempt)
+	}
+	x.attempts[a] = true
+	x.tries[a.subject()]++
+	x.sessions[canon.KindSession.Digest(v.Session)] = &session{document: doc}
+	return nil
+}
+
+func (x *Index) applyCommitted(r record) error {
+	var v committedRecord
+	if err := decode(r.payload, &v); err != nil {
+		return err
+	}
+	s := x.sessions[v.Session]
+	if s == nil || s.committed {
+		return fmt.Errorf("%w: session %s: expected one that began and is not committed", ErrDamaged, v.Session)
+	}
+	s.committed = true
+	return nil
+}
+
+func (x *Index) applyStatement(r record) error {
+	var v statementRecord
+	if err := decode(r.payload, &v); err != nil {
+		return err
+	}
+	var doc canon.Statement
+	if err := canon.Decode(v.Statement.Document, &doc); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	x.said[canon.KindStatement.Digest(v.Statement.Document)] = true
+	x.officers[doc.Officer]++
+	x.statements[doc.Object] = append(x.statements[doc.Object], v.Statement)
+	return nil
+}
+
+func (x *Index) applyAddress(r record) error {
+	var v addressRecord
+	if err := decode(r.payload, &v); err != nil {
+		return err
+	}
+	p := place{v.Wallet, v.Account, v.Branch}
+	if highest, ok := x.addresses[p]; !ok || v.Index > highest {
+		x.addresses[p] = v.Index
+	}
+	return nil
+}
+
+func attemptOf(s canon.Session) attempt {
+	if s.Protocol == canon.ProtocolSign {
+		return attempt{reservation: canon.Digest(s.Reservation), number: s.Attempt}
+	}
+	return attempt{key: s.Key, epoch: s.KeyEpoch, number: s.Attempt}
+}
+
+// subject is what the attempt is for; attempts themselves count from 1.
+func (a attempt) subject() attempt {
+	a.number = 0
+	return a
+}
+
+// anchorKey is injective: the chain id contains no zero byte, the number has a fixed size.
+func anchorKey(a canon.Anchor) string {
+	b := append([]byte(a.Chain), 0)
+	b = binary.BigEndian.AppendUint64(b, a.Number)
+	return string(append(b, a.Account...))
+}
+
+func anchorText(a canon.Anchor) string {
+	return fmt.Sprintf("%s %x number %d", a.Chain, a.Account, a.Number)
+}

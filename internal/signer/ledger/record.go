@@ -1,0 +1,207 @@
+package ledger
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/strongroom/strongroom/proto/canon"
+)
+
+// Layout of a record on disk:
+//
+//	length of payload  4 bytes, big-endian
+//	kind               1 byte
+//	previous hash      32 bytes, zero for the first record
+//	header check       4 bytes, CRC-32C of the above
+//	payload            deterministic CBOR
+//	hash               SHA-256(domain ‖ all of the above)
+//
+// The header check tells a length that a bit flip changed from a record that a crash cut short: the first must not be repaired.
+const (
+	checkedHeader = 4 + 1 + sha256.Size
+	headerSize    = checkedHeader + 4
+	maxPayload    = 1 << 20
+)
+
+const recordDomain = "strongroom/ledger-record/v1\x00"
+
+// errTorn says that the file ends within a record.
+var errTorn = errors.New("incomplete record")
+
+// ErrDamaged is wrapped by every refusal of a file that is not what this package wrote.
+var ErrDamaged = errors.New("ledger: damaged")
+
+type kind uint8
+
+const (
+	kindOpen        kind = 1
+	kindReservation kind = 2
+	kindAnswer      kind = 3
+	kindHold        kind = 4
+	kindSession     kind = 5
+	kindCommitted   kind = 6
+	kindStatement   kind = 7
+	kindAddress     kind = 8
+)
+
+// record is one entry; hash covers everything before it in the file.
+type record struct {
+	kind    kind
+	payload []byte
+	hash    canon.Digest
+}
+
+// Payloads. Keys are never reused.
+type (
+	// openRecord is the first record and says whose ledger this is.
+	openRecord struct {
+		Format       uint64       `cbor:"1,keyasint"` // 1
+		Organisation canon.Digest `cbor:"2,keyasint"`
+		Signer       canon.Name   `cbor:"3,keyasint"`
+		Incarnation  uint64       `cbor:"4,keyasint"`
+	}
+	// reservationRecord is the promise behind an ack.
+	reservationRecord struct {
+		Reservation []byte       `cbor:"1,keyasint"` // encoding of canon.Reservation
+		Intent      []byte       `cbor:"2,keyasint"` // encoding of canon.Intent
+		Evidence    canon.Digest `cbor:"3,keyasint"`
+	}
+	// answerRecord keeps the ack's bytes. It follows its reservationRecord, whose hash the ack names.
+	answerRecord struct {
+		Reservation canon.Digest `cbor:"1,keyasint"`
+		Ack         canon.Signed `cbor:"2,keyasint"`
+	}
+	// holdRecord keeps a certificate that this signer acts upon.
+	holdRecord struct {
+		Certificate []byte `cbor:"1,keyasint"` // encoding of canon.Certificate
+		Intent      []byte `cbor:"2,keyasint"`
+	}
+	// sessionRecord uses up an attempt. It is written before the session's first message.
+	sessionRecord struct {
+		Session []byte `cbor:"1,keyasint"` // encoding of canon.Session
+	}
+	// committedRecord means that the signature exists, whatever came of the session.
+	committedRecord struct {
+		Reservation canon.Digest `cbor:"1,keyasint"`
+		Attempt     uint64       `cbor:"2,keyasint"`
+		Session     canon.Digest `cbor:"3,keyasint"`
+	}
+	statementRecord struct {
+		Statement canon.Signed `cbor:"1,keyasint"`
+	}
+	addressRecord struct {
+		Wallet  canon.Name `cbor:"1,keyasint"`
+		Account canon.Name `cbor:"2,keyasint"`
+		Branch  uint64     `cbor:"3,keyasint"`
+		Index   uint64     `cbor:"4,keyasint"`
+	}
+)
+
+var encMode, decMode = modes()
+
+func modes() (cbor.EncMode, cbor.DecMode) {
+	enc, err := cbor.EncOptions{
+		Sort: cbor.SortCoreDeterministic, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
+		NilContainers: cbor.NilContainerAsEmpty,
+	}.EncMode()
+	if err != nil {
+		panic(err) // the options are constants: only a changed library can get here
+	}
+	dec, err := cbor.DecOptions{
+		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
+		MaxNestedLevels: 4, MaxArrayElements: 16, MaxMapPairs: 16, ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
+		UTF8: cbor.UTF8RejectInvalid,
+	}.DecMode()
+	if err != nil {
+		panic(err)
+	}
+	return enc, dec
+}
+
+// newRecord encodes v as the record after previous.
+func newRecord(k kind, previous canon.Digest, v any) (record, []byte, error) {
+	payload, err := encMode.Marshal(v)
+	if err != nil {
+		return record{}, nil, fmt.Errorf("ledger: encode: %w", err)
+	}
+	if len(payload) > maxPayload {
+		return record{}, nil, fmt.Errorf("ledger: payload: expected at most %d bytes, found %d", maxPayload, len(payload))
+	}
+	b := make([]byte, 0, headerSize+len(payload)+sha256.Size)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(payload)))
+	b = append(b, byte(k))
+	b = append(b, previous[:]...)
+	b = binary.BigEndian.AppendUint32(b, headerCheck(b))
+	b = append(b, payload...)
+	hash := recordHash(b)
+	return record{kind: k, payload: payload, hash: hash}, append(b, hash[:]...), nil
+}
+
+func headerCheck(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
+
+func recordHash(b []byte) canon.Digest {
+	h := sha256.New()
+	h.Write([]byte(recordDomain))
+	h.Write(b)
+	return canon.Digest(h.Sum(nil))
+}
+
+// readRecord reads the record after previous and returns its size on disk. It returns io.EOF at the end of the file, errTorn within a record
+// that the end of the file cuts short, and ErrDamaged for anything else that newRecord would not have written.
+func readRecord(r io.Reader, previous canon.Digest) (record, int64, error) {
+	head := make([]byte, headerSize)
+	if n, err := io.ReadFull(r, head); err != nil {
+		return record{}, int64(n), endOf(err)
+	}
+	length := binary.BigEndian.Uint32(head)
+	if found := binary.BigEndian.Uint32(head[checkedHeader:]); found != headerCheck(head[:checkedHeader]) {
+		return record{}, 0, fmt.Errorf("%w: header check: expected %08x, found %08x", ErrDamaged, headerCheck(head[:checkedHeader]), found)
+	}
+	if length > maxPayload {
+		return record{}, 0, fmt.Errorf("%w: length: expected at most %d, found %d", ErrDamaged, maxPayload, length)
+	}
+	if !bytes.Equal(head[5:checkedHeader], previous[:]) {
+		return record{}, 0, fmt.Errorf("%w: previous hash: expected %s, found %x", ErrDamaged, previous, head[5:checkedHeader])
+	}
+	rest := make([]byte, int(length)+sha256.Size)
+	if n, err := io.ReadFull(r, rest); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return record{}, int64(headerSize + n), endOf(err)
+	}
+	payload, stored := rest[:length], canon.Digest(rest[length:])
+	if hash := recordHash(append(head, payload...)); hash != stored {
+		return record{}, 0, fmt.Errorf("%w: record hash: expected %s, found %s", ErrDamaged, hash, stored)
+	}
+	return record{kind: kind(head[4]), payload: payload, hash: stored}, int64(headerSize + len(rest)), nil
+}
+
+func endOf(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return errTorn
+	}
+	if errors.Is(err, io.EOF) {
+		return io.EOF
+	}
+	return fmt.Errorf("ledger: read: %w", err)
+}
+
+// decode reads a payload strictly.
+func decode(payload []byte, v any) error {
+	if err := decMode.Unmarshal(payload, v); err != nil {
+		return fmt.Errorf("%w: payload: %w", ErrDamaged, err)
+	}
+	again, err := encMode.Marshal(v)
+	if err != nil || !bytes.Equal(again, payload) {
+		return fmt.Errorf("%w: payload: expected the deterministic encoding, found another", ErrDamaged)
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package signer
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/strongroom/strongroom/internal/signer/ledger"
+	"github.com/strongroom/strongroom/policy/guard"
+	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/proto/refusal"
+	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
+)
+
+// GetSignerStatus says which keys this signer has and where its ledger stands.
+func (s *Signer) GetSignerStatus(context.Context, *strongroomv1.GetSignerStatusRequest) (*strongroomv1.GetSignerStatusResponse, error) {
+	if err := s.config.Ledger.Failed(); err != nil {
+		return nil, s.noted(err)
+	}
+	state := s.config.Ledger.State()
+	status := &strongroomv1.SignerStatus{
+		Signer: string(s.config.Self), Reachable: true, LedgerLength: state.Length, LedgerHead: hex.EncodeToString(state.Head[:]),
+	}
+	for _, k := range s.config.Charter.Genesis().Keys {
+		if sh, ok := s.share(k.ID); ok {
+			status.Keys = append(status.Keys, keyStatus(sh))
+		}
+	}
+	return &strongroomv1.GetSignerStatusResponse{Status: status, ParametersReady: s.parameters.ready()}, nil
+}
+
+// Reserve acks a reservation whose evidence the guard accepts, after it is recorded.
+func (s *Signer) Reserve(ctx context.Context, r *strongroomv1.ReserveRequest) (*strongroomv1.ReserveResponse, error) {
+	rid, evidence := canon.KindReservation.Digest(r.GetReservation()), canon.KindEvidence.Digest(r.GetEvidence())
+	if ack, ok := s.config.Ledger.Ack(rid, evidence); ok {
+		return &strongroomv1.ReserveResponse{Ack: wireSigned(ack)}, nil
+	}
+	checked, err := s.examine(r.GetEvidence(), r.GetReservation(), s.config.Ledger)
+	if err != nil {
+		return nil, err
+	}
+	promise := ledger.Promise{Reservation: r.GetReservation(), Intent: checked.intent, Evidence: evidence}
+	ack, err := s.config.Ledger.Reserve(promise, func(x *ledger.Index) error {
+		// Only what an officer said since can have changed.
+		if len(x.Statements(checked.IntentDigest())) == checked.statements {
+			return nil
+		}
+		_, err := s.examine(r.GetEvidence(), r.GetReservation(), x)
+		return err
+	}, func(a canon.Ack) (canon.Signed, error) { return s.sign(a) })
+	if err != nil {
+		return nil, s.noted(err)
+	}
+	if err := s.see(checked.Addresses()); err != nil {
+		return nil, s.noted(err)
+	}
+	s.config.Log.InfoContext(ctx, "acked", slog.String("withdrawal", checked.Withdrawal().String()), slog.String("reservation", rid.String()))
+	return &strongroomv1.ReserveResponse{Ack: wireSigned(ack)}, nil
+}
+
+// checked is evidence that the guard accepted, for a reservation that fits it.
+type checked struct {
+	*guard.Signable
+	intent     []byte // encoding
+	statements int    // that were known about the intent
+}
+
+// examine runs the guard on the evidence and holds the reservation against it.
+func (s *Signer) examine(evidence, reservation []byte, f facts) (checked, error) {
+	var doc canon.Reservation
+	if err := canon.Decode(reservation, &doc); err != nil {
+		return checked{}, refusal.New("encoding", "reservation", "a canonical document", err.Error())
+	}
+	statements := len(f.Statements(doc.Intent))
+	view := s.view(f)
+	signable, err := guard.Check(evidence, view)
+	if err != nil {
+		return checked{}, err
+	}
+	if err := signable.CheckReservation(doc, view); err != nil {
+		return checked{}, err
+	}
+	var e canon.Evidence
+	if err := canon.Decode(evidence, &e); err != nil {
+		return checked{}, refusal.New("encoding", "evidence", "a canonical document", err.Error())
+	}
+	return checked{Signable: signable, intent: e.Intent, statements: statements}, nil
+}
+
+// see records the addresses of ours that a transaction touches. Signers that ack and do not sign record them too, or the service's
+// change addresses would run away from theirs.
+func (s *Signer) see(used []guard.AddressUse) error {
+	for _, a := range used {
+		if err := s.config.Ledger.See(a.Wallet, a.Account, a.Branch, a.Index); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// noted reports a signer whose ledger failed as not serving; its err goes on.
+func (s *Signer) noted(err error) error {
+	if errors.Is(err, ledger.ErrPoisoned) {
+		s.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	}
+	return err
+}

@@ -1,0 +1,183 @@
+package signer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/strongroom/strongroom/internal/signer/ledger"
+	"github.com/strongroom/strongroom/mpc"
+	"github.com/strongroom/strongroom/mpc/transport"
+	"github.com/strongroom/strongroom/policy/guard"
+	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/proto/refusal"
+	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
+)
+
+// Sign takes part in one signing session for a reservation with a certificate. The attempt is used up whatever comes of it.
+func (s *Signer) Sign(ctx context.Context, r *strongroomv1.SignRequest) (*strongroomv1.SignResponse, error) {
+	ask, err := s.askedToSign(r, s.config.Ledger)
+	if err != nil {
+		return nil, err
+	}
+	release, err := s.slot()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	if err := s.config.Ledger.Hold(r.GetCertificate(), ask.intent); err != nil {
+		return nil, s.noted(err)
+	}
+	if err := s.see(ask.Addresses()); err != nil {
+		return nil, s.noted(err)
+	}
+	id, err := s.config.Ledger.Begin(ask.session)
+	if err != nil {
+		return nil, s.noted(err)
+	}
+	signatures, err := s.runSign(ctx, id, ask, r)
+	if err != nil {
+		s.config.Log.WarnContext(ctx, "signing session failed", slog.String("session", transport.SessionID(id).String()), slog.String("error", err.Error()))
+		return nil, s.noted(err)
+	}
+	return response(ask.Signing(), signatures), nil
+}
+
+// ask is a request to sign that every check has passed.
+type ask struct {
+	checked
+	rid     canon.Digest
+	session canon.Session
+}
+
+// askedToSign verifies certificate, evidence, reservation and participants, with the clock and the statements of this moment.
+func (s *Signer) askedToSign(r *strongroomv1.SignRequest, f facts) (ask, error) {
+	_, rid, _, err := guard.CheckCertificate(r.GetCertificate(), s.view(f))
+	if err != nil {
+		return ask{}, err
+	}
+	var certificate canon.Certificate
+	if err := canon.Decode(r.GetCertificate(), &certificate); err != nil {
+		return ask{}, refusal.New("encoding", "certificate", "a canonical document", err.Error())
+	}
+	c, err := s.examine(r.GetEvidence(), certificate.Reservation, f)
+	if err != nil {
+		return ask{}, err
+	}
+	participants, err := s.participants(c.Key().ID, r.GetParticipants())
+	if err != nil {
+		return ask{}, err
+	}
+	digest := canon.KindCertificate.Digest(r.GetCertificate())
+	return ask{checked: c, rid: rid, session: canon.Session{
+		Organisation: s.config.Charter.Organisation(), Protocol: canon.ProtocolSign, Key: c.Key().ID, KeyEpoch: c.Key().Epoch,
+		Participants: participants, Attempt: r.GetAttempt(), Reservation: rid[:], Certificate: digest[:],
+	}}, nil
+}
+
+// participants are exactly t distinct holders of the key, sorted, this signer among them.
+func (s *Signer) participants(key canon.Name, named []string) ([]canon.Name, error) {
+	k, ok := s.config.Charter.Key(key)
+	if !ok {
+		return nil, refusal.New("participants", "key", "a key of the charter", string(key))
+	}
+	var failures refusal.List
+	if uint64(len(named)) != k.Threshold {
+		failures.Add("participants", "participants", fmt.Sprintf("%d signers", k.Threshold), fmt.Sprint(len(named)))
+		return nil, failures.Err()
+	}
+	all := make([]canon.Name, len(named))
+	for i, n := range named {
+		all[i] = canon.Name(n)
+		if !slices.Contains(k.Holders, all[i]) {
+			failures.Add("participants", fmt.Sprintf("participants[%d]", i), "a holder of key "+string(key), fmt.Sprintf("%.70q", n))
+		}
+		if i > 0 && named[i-1] >= n {
+			failures.Add("participants", fmt.Sprintf("participants[%d]", i), "sorted and distinct names", fmt.Sprintf("%.70q", n))
+		}
+	}
+	if !slices.Contains(all, s.config.Self) {
+		failures.Add("participants", "participants", "this signer, "+string(s.config.Self), fmt.Sprintf("%.70q", named))
+	}
+	return all, failures.Err()
+}
+
+func (s *Signer) runSign(ctx context.Context, id canon.Digest, a ask, r *strongroomv1.SignRequest) ([]mpc.Signature, error) {
+	sh, ok := s.share(a.Key().ID)
+	if !ok {
+		return nil, refusal.New("key", "key", "a share of key "+string(a.Key().ID), "none")
+	}
+	session, err := s.mux.Open(transport.SessionID(id), r.GetParticipants())
+	if err != nil {
+		return nil, err
+	}
+	defer session.Close()
+	inputs := make([]mpc.Input, len(a.Signing()))
+	for i, in := range a.Signing() {
+		inputs[i] = mpc.Input{Digest: in.Digest, Tweak: in.Tweak}
+	}
+	signatures, err := s.config.Engine.Sign(ctx, mpc.SignConfig{
+		Share: sh, Participants: r.GetParticipants(), Inputs: inputs,
+		BeforeLast: func(ctx context.Context) error { return s.commit(ctx, id, a, r) },
+	}, session)
+	if err != nil {
+		return nil, protocolError(err)
+	}
+	return signatures, nil
+}
+
+// commit is the point of no return: under the lock that statements need too, everything is checked again with a fresh clock, and
+// COMMITTED is on disk when it returns nil.
+func (s *Signer) commit(ctx context.Context, id canon.Digest, a ask, r *strongroomv1.SignRequest) error {
+	err := s.config.Ledger.Commit(id, func(x *ledger.Index) error {
+		again, err := s.askedToSign(r, x)
+		if err != nil {
+			return err
+		}
+		if again.rid != a.rid || again.Transaction() != a.Transaction() {
+			return refusal.New("session", "reservation", a.rid.String(), again.rid.String())
+		}
+		return nil
+	})
+	if err != nil {
+		return s.noted(err)
+	}
+	s.config.Log.InfoContext(ctx, "committed", slog.String("withdrawal", a.Withdrawal().String()), slog.String("reservation", a.rid.String()),
+		slog.Uint64("attempt", a.session.Attempt))
+	return nil
+}
+
+// protocolError keeps refusals and turns what a session ended with into a status that a coordinator can act upon: try again.
+func protocolError(err error) error {
+	if refusal.Of(err) != nil || errors.Is(err, ledger.ErrPoisoned) {
+		return err
+	}
+	return status.Error(codes.Aborted, err.Error())
+}
+
+// slot takes one of the places for sessions. It does not wait: two signers that wait for each other's places would wait for ever.
+func (s *Signer) slot() (release func(), err error) {
+	select {
+	case s.slots <- struct{}{}:
+		return func() { <-s.slots }, nil
+	default:
+		return nil, status.Errorf(codes.ResourceExhausted, "expected fewer than %d sessions at once, found no place", cap(s.slots))
+	}
+}
+
+func response(inputs []guard.Input, signatures []mpc.Signature) *strongroomv1.SignResponse {
+	out := &strongroomv1.SignResponse{}
+	for i, sig := range signatures {
+		b := make([]byte, 0, 65)
+		b = append(b, sig.R[:]...)
+		b = append(b, sig.S[:]...)
+		out.Signatures = append(out.Signatures, append(b, sig.RecoveryID))
+		out.PublicKeys = append(out.PublicKeys, slices.Clone(inputs[i].Public[:]))
+	}
+	return out
+}
