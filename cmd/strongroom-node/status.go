@@ -145,7 +145,8 @@ func (c verifyCommand) run(out io.Writer) error {
 		return err
 	}
 	if r.Organisation.String() != strings.ToLower(config.Organisation) || r.Signer != config.Name {
-		return fmt.Errorf("ledger: expected that of %s in organisation %s, found that of %s in %s", config.Name, config.Organisation, r.Signer, r.Organisation)
+		return fmt.Errorf("ledger: expected that of %s in organisation %s, found that of %s in %s",
+			config.Name, config.Organisation, r.Signer, r.Organisation)
 	}
 	v := verified{
 		Organisation: r.Organisation.String(), Signer: string(r.Signer), Incarnation: r.Incarnation, Length: r.Length, Head: r.Head.String(),
@@ -154,7 +155,8 @@ func (c verifyCommand) run(out io.Writer) error {
 	if c.JSON {
 		return json.NewEncoder(out).Encode(v)
 	}
-	_, err = fmt.Fprintf(out, "ledger of %s: %d records, %d withdrawals, incarnation %d, head %s\n", v.Signer, v.Length, v.Withdrawals, v.Incarnation, v.Head)
+	_, err = fmt.Fprintf(out, "ledger of %s: %d records, %d withdrawals, incarnation %d, head %s\n",
+		v.Signer, v.Length, v.Withdrawals, v.Incarnation, v.Head)
 	if err == nil && v.Incomplete {
 		_, err = fmt.Fprintln(out, "the last record is incomplete: cut off by a crash, or being written right now")
 	}

@@ -48,9 +48,9 @@ type commands struct {
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(arguments []string) int {
-	app := &cli.App{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Terminal: cli.StandardTerminal(), Now: time.Now}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	app := &cli.App{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Terminal: cli.StandardTerminal(ctx), Now: time.Now}
 	var c commands
 	exited := -1
 	parser, err := kong.New(&c, kong.Name("strongroom"), kong.Exit(func(code int) { exited = code }),

@@ -6,11 +6,13 @@ import (
 	"github.com/strongroom/strongroom/internal/cli"
 )
 
-type inboxCommand struct{}
+type inboxCommand struct {
+	All bool `help:"Also what waits for nobody: allowed by a rule, approved or rejected."`
+}
 
 // Run lists what waits for approval.
-func (inboxCommand) Run(ctx context.Context, app *cli.App) error {
-	return session(app, func(s *cli.Session) error { return s.Inbox(ctx) })
+func (c inboxCommand) Run(ctx context.Context, app *cli.App) error {
+	return session(app, func(s *cli.Session) error { return s.Inbox(ctx, c.All) })
 }
 
 type showCommand struct {

@@ -111,10 +111,10 @@ func ExitCode(err error) int {
 	case errors.Is(err, ErrUnreachable):
 		return ExitUnreachable
 	}
-	switch code := status.Code(unwrapStatus(err)); code {
+	switch status.Code(unwrapStatus(err)) {
 	case codes.Unavailable, codes.DeadlineExceeded:
 		return ExitUnreachable
-	case codes.PermissionDenied, codes.Unauthenticated:
+	case codes.PermissionDenied, codes.Unauthenticated, codes.FailedPrecondition, codes.AlreadyExists:
 		return ExitRefused
 	}
 	return ExitFailed

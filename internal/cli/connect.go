@@ -30,6 +30,9 @@ type coordinator struct {
 }
 
 func (s *Session) coordinator() (*coordinator, error) {
+	if s.front != nil {
+		return s.front, nil
+	}
 	if s.Config.Coordinator == "" || s.Config.TLSKey == "" || s.Config.TLSCertificate == "" {
 		return nil, errors.New("configuration: coordinator, tls_key, tls_certificate: expected all three, found fewer")
 	}
@@ -50,20 +53,22 @@ func (s *Session) coordinator() (*coordinator, error) {
 		return nil, err
 	}
 	s.connections = append(s.connections, conn)
-	return &coordinator{pb.NewWithdrawalServiceClient(conn), pb.NewWalletServiceClient(conn), pb.NewApprovalServiceClient(conn),
-		pb.NewAuditServiceClient(conn), pb.NewOperationServiceClient(conn)}, nil
+	s.front = &coordinator{pb.NewWithdrawalServiceClient(conn), pb.NewWalletServiceClient(conn), pb.NewApprovalServiceClient(conn),
+		pb.NewAuditServiceClient(conn), pb.NewOperationServiceClient(conn)}
+	return s.front, nil
 }
 
 // signerPeer is a signer as officers reach it.
 type signerPeer struct {
 	Name canon.Name
 	pb.OfficerServiceClient
+	pb.SignerServiceClient
 }
 
 // signers returns the signers of the configuration, each pinned to its identity in the charter.
 func (s *Session) signers() ([]signerPeer, error) {
-	if len(s.Config.Signers) == 0 {
-		return nil, nil
+	if len(s.Config.Signers) == len(s.peers) {
+		return s.peers, nil
 	}
 	if s.Config.TLSKey == "" {
 		return nil, errors.New("configuration: tls_key: expected a key to show to signers, found none")
@@ -87,8 +92,9 @@ func (s *Session) signers() ([]signerPeer, error) {
 			return nil, err
 		}
 		s.connections = append(s.connections, conn)
-		peers = append(peers, signerPeer{c.Name, pb.NewOfficerServiceClient(conn)})
+		peers = append(peers, signerPeer{c.Name, pb.NewOfficerServiceClient(conn), pb.NewSignerServiceClient(conn)})
 	}
+	s.peers = peers
 	return peers, nil
 }
 

@@ -12,8 +12,8 @@ import (
 	pb "github.com/strongroom/strongroom/proto/strongroom/v1"
 )
 
-// Inbox prints what waits for approval.
-func (s *Session) Inbox(ctx context.Context) error {
+// Inbox prints what waits for approval. With all it also prints intents that wait for nobody: allowed by a rule, approved or rejected.
+func (s *Session) Inbox(ctx context.Context, all bool) error {
 	box, err := s.gather(ctx)
 	if err != nil {
 		return err
@@ -24,7 +24,9 @@ func (s *Session) Inbox(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		v.Intents = append(v.Intents, item)
+		if all || item.waits() {
+			v.Intents = append(v.Intents, item)
+		}
 	}
 	return s.Print(v)
 }

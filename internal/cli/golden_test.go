@@ -29,9 +29,25 @@ func TestIntentsAreRenderedFromTheirBytes(t *testing.T) {
 
 	alice := w.person(t, "alice", rpc.Officer)
 	alice.both(t, "show", func(ctx context.Context, s *cli.Session) error { return s.Show(ctx, digestOf(intent)[:8]) })
-	alice.both(t, "inbox", func(ctx context.Context, s *cli.Session) error { return s.Inbox(ctx) })
+	alice.both(t, "inbox", func(ctx context.Context, s *cli.Session) error { return s.Inbox(ctx, false) })
+	allowed := w.intent(t, w.request(t, "r-3", "btc-hot", clitest.Pay{To: known, Amount: "0.01 BTC"}),
+		func(i *canon.Intent) {
+			i.Rule, i.Quorum, i.NotAfter = "small", canon.Quorum{}, canon.TimeOf(noon.Add(time.Hour))
+		})
+	enough := w.intent(t, w.request(t, "r-4", "btc-hot", clitest.Pay{To: known, Amount: "3 BTC"}))
+	met := clitest.PendingOf(enough, must[canon.Signed](t)(w.Approve("bob", enough, canon.TimeOf(noon.Add(time.Hour)))),
+		must[canon.Signed](t)(w.Approve("carol", enough, canon.TimeOf(noon.Add(time.Hour)))))
+	w.coordinator.Closed = []*pb.PendingIntent{met}
+	w.nodes["node-3"].Seen = [][]byte{allowed, enough}
+	alice.both(t, "inbox-all", func(ctx context.Context, s *cli.Session) error { return s.Inbox(ctx, true) })
+	golden(t, "inbox.txt", func() string {
+		if err := alice.run(t, func(ctx context.Context, s *cli.Session) error { return s.Inbox(ctx, false) }); err != nil {
+			t.Error(err)
+		}
+		return alice.out.String()
+	}())
 	bobs := w.person(t, "bob", rpc.Officer)
-	if err := bobs.run(t, func(ctx context.Context, s *cli.Session) error { return s.Inbox(ctx) }); err != nil || !strings.Contains(bobs.out.String(), "[approved by you]") {
+	if err := bobs.run(t, func(ctx context.Context, s *cli.Session) error { return s.Inbox(ctx, false) }); err != nil || !strings.Contains(bobs.out.String(), "[approved by you]") {
 		t.Errorf("expected bob's own approval to be marked, found %v and:\n%s", err, bobs.out)
 	}
 }
@@ -101,6 +117,8 @@ func TestStatusAndKeygenAreRendered(t *testing.T) {
 			Keys: []*pb.KeyStatus{{Key: "hot", Epoch: 1, PublicKey: append([]byte{3}, make([]byte, 32)...)}}},
 			{Signer: "node-4", Error: "no route"}, {Signer: "node-9", Reachable: true}},
 	}
+	w.nodes["node-1"].Status = &pb.SignerStatus{Signer: "node-1", LedgerLength: 6, LedgerHead: strings.Repeat("0b", 32),
+		Keys: []*pb.KeyStatus{{Key: "hot", Epoch: 1, PublicKey: append([]byte{2}, make([]byte, 32)...)}}}
 	p := w.person(t, "alice", rpc.Officer)
 	p.both(t, "status", func(ctx context.Context, s *cli.Session) error { return s.Status(ctx) })
 	p.both(t, "keygen", func(ctx context.Context, s *cli.Session) error { return s.GenerateKey(ctx, "hot") })

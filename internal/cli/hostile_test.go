@@ -23,7 +23,7 @@ func inboxShowAndApprove(t *testing.T, p person, digest, amount string) (seen st
 	var all strings.Builder
 	for _, asJSON := range []bool{false, true} {
 		p.JSON = asJSON
-		if err := p.run(t, func(ctx context.Context, s *cli.Session) error { return s.Inbox(ctx) }); err != nil {
+		if err := p.run(t, func(ctx context.Context, s *cli.Session) error { return s.Inbox(ctx, false) }); err != nil {
 			t.Errorf("inbox: %v", err)
 		}
 		all.WriteString(p.out.String() + p.err.String())

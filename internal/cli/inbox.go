@@ -54,6 +54,7 @@ func (s *Session) gather(ctx context.Context) (*inbox, error) {
 	if err := s.gatherSeen(ctx, box, byDigest); err != nil {
 		return nil, err
 	}
+	s.askDecisions(ctx, box, byDigest)
 	if len(box.unreachable) == box.asked {
 		return nil, fmt.Errorf("%w: %s", ErrUnreachable, firstError(box.unreachable))
 	}
@@ -92,6 +93,28 @@ func (s *Session) gatherSeen(ctx context.Context, box *inbox, byDigest map[canon
 		}
 	}
 	return nil
+}
+
+// askDecisions asks the coordinator what officers decided about intents that only signers listed: those are often long approved. A
+// coordinator that does not answer leaves them as they are, waiting.
+func (s *Session) askDecisions(ctx context.Context, box *inbox, byDigest map[canon.Digest]*pending) {
+	heard := !slices.ContainsFunc(box.unreachable, func(u UnreachableView) bool { return u.Server == coordinatorName })
+	if s.Config.Coordinator == "" || !heard {
+		return
+	}
+	c, err := s.coordinator()
+	if err != nil {
+		return
+	}
+	for _, p := range byDigest {
+		if slices.Contains(p.sources, coordinatorName) || p.review == nil || len(p.review.Intent.Quorum.AnyOf) == 0 {
+			continue
+		}
+		got, err := call(ctx, c.GetIntent, &pb.GetIntentRequest{Name: "intents/" + p.digest.String()})
+		if err == nil {
+			p.take(s, got)
+		}
+	}
 }
 
 func (s *Session) coordinatorIntents(ctx context.Context) ([]*pb.PendingIntent, error) {

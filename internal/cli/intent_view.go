@@ -39,6 +39,8 @@ type IntentView struct {
 	// Decided is "approved" or "rejected" when the person who asks has said so.
 	Decided string   `json:"decided,omitempty"`
 	Sources []string `json:"sources,omitempty"`
+
+	needsApproval bool
 }
 
 // intentView renders an intent. The only inputs are the intent's bytes, verified decisions and proofs, the charter and the clock.
@@ -69,6 +71,7 @@ func (s *Session) intentView(p *pending) (IntentView, error) {
 	if len(r.Memo) > 0 {
 		v.MemoDigest = fmt.Sprintf("%x", r.Memo)
 	}
+	v.needsApproval = len(i.Quorum.AnyOf) > 0
 	v.Rule, v.Quorum = string(i.Rule), quorumText(i.Quorum)
 	v.RequestTime, v.ExpireTime = stamp(r.NotBefore), stamp(i.NotAfter)
 	v.ExpiresIn, v.ExpiringSoon = span(s.until(i.NotAfter)), s.expiringSoon(p.review)
@@ -85,6 +88,11 @@ func (s *Session) standing(p *pending, v *IntentView) error {
 	v.QuorumMet = result.Met
 	v.ApprovedBy, v.RejectedBy = toStrings(result.Approvers), toStrings(result.RejectedBy)
 	return nil
+}
+
+// waits reports whether officers still have something to do: to approve, or to reject what the guard refuses.
+func (v IntentView) waits() bool {
+	return len(v.Refusals) > 0 || (v.needsApproval && !v.QuorumMet && len(v.RejectedBy) == 0)
 }
 
 func (v IntentView) writeText(t *text) {
@@ -225,5 +233,9 @@ func writeInboxItem(t *text, p IntentView) {
 	if len(p.ApprovedBy) > 0 {
 		by = strings.Join(p.ApprovedBy, ", ")
 	}
-	t.say("  needs %s; approved by %s; expires in %s", p.Quorum, by, p.ExpiresIn)
+	needs := "needs " + p.Quorum + "; approved by " + by
+	if !p.needsApproval {
+		needs = p.Quorum
+	}
+	t.say("  %s; expires in %s", needs, p.ExpiresIn)
 }

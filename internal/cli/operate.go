@@ -111,18 +111,18 @@ func (s *Session) Status(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	direct := map[string]string{}
-	for _, a := range askSigners(ctx, peers, func(ctx context.Context, p signerPeer) (*pb.ListSeenIntentsResponse, error) {
-		return p.ListSeenIntents(ctx, &pb.ListSeenIntentsRequest{})
+	direct := map[string]answer[*pb.GetSignerStatusResponse]{}
+	for _, a := range askSigners(ctx, peers, func(ctx context.Context, p signerPeer) (*pb.GetSignerStatusResponse, error) {
+		return p.GetSignerStatus(ctx, &pb.GetSignerStatusRequest{})
 	}) {
-		direct[a.Server] = reachable
-		if a.Err != nil {
-			direct[a.Server] = errorText(a.Err)
-		}
+		direct[a.Server] = a
 	}
 	for _, member := range s.Charter.Genesis().Signers {
-		line := SignerStatus{Signer: string(member.Name), Direct: direct[string(member.Name)]}
+		line := SignerStatus{Signer: string(member.Name)}
 		line.report(status)
+		if a, asked := direct[line.Signer]; asked {
+			line.ask(a)
+		}
 		v.Signers = append(v.Signers, line)
 	}
 	if err := s.Print(v); err != nil {
@@ -144,13 +144,28 @@ func (l *SignerStatus) report(status *pb.GetStatusResponse) {
 		if r.GetSigner() != l.Signer {
 			continue
 		}
-		l.Reported, l.LedgerLength, l.LedgerHead = reachable, r.GetLedgerLength(), r.GetLedgerHead()
+		l.Reported = reachable
 		if !r.GetReachable() {
 			l.Reported = "not reachable: " + r.GetError()
 		}
-		for _, k := range r.GetKeys() {
-			l.Keys = append(l.Keys, groupKey(k))
-		}
+		l.ledger(r)
+	}
+}
+
+// ask takes over what the signer itself answered; that counts more than the coordinator's report.
+func (l *SignerStatus) ask(a answer[*pb.GetSignerStatusResponse]) {
+	if a.Err != nil {
+		l.Direct = errorText(a.Err)
+		return
+	}
+	l.Direct = reachable
+	l.ledger(a.Value.GetStatus())
+}
+
+func (l *SignerStatus) ledger(r *pb.SignerStatus) {
+	l.LedgerLength, l.LedgerHead, l.Keys = r.GetLedgerLength(), r.GetLedgerHead(), nil
+	for _, k := range r.GetKeys() {
+		l.Keys = append(l.Keys, groupKey(k))
 	}
 }
 

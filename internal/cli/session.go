@@ -20,6 +20,8 @@ type Session struct {
 	Config  *Config
 	Charter *charter.Charter
 
+	front       *coordinator
+	peers       []signerPeer
 	connections []*grpc.ClientConn
 }
 
@@ -70,7 +72,7 @@ func (s *Session) view() guard.View {
 
 func (s *Session) now() canon.Time { return canon.TimeOf(s.Now()) }
 
-// since returns how long it is from now to t; negative if t has passed.
+// until returns how long it is from now to t; negative if t has passed.
 func (s *Session) until(t canon.Time) time.Duration { return t.At().Sub(s.Now()) }
 
 // readFile reads a file of at most limit bytes.

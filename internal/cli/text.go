@@ -124,9 +124,6 @@ func toStrings[N ~string](list []N) []string {
 	return out
 }
 
-// clock writes a time for people, in UTC so that two of them see the same.
-func clock(t canon.Time) string { return t.At().Format("2006-01-02 15:04:05 UTC") }
-
 // stamp writes a time for programs.
 func stamp(t canon.Time) string { return t.At().Format(time.RFC3339) }
 

@@ -134,14 +134,19 @@ func (o *organisation) newGenesis(t *testing.T, token canon.AssetID) canon.Genes
 	if token != "" {
 		g.Assets = append(g.Assets, canon.Asset{ID: token, Symbol: "USDX", Decimals: 6})
 		small.Amounts = append(small.Amounts, canon.AssetAmount{Asset: token, Amount: canon.AmountOf(500_000_000)})
+		small.Limits = append(small.Limits, "usdx-day")
 	}
 	large := small
 	large.Name, large.Action, large.Quorum = "large", canon.ActionApprove, treasury(2)
+	large.Limits = small.Limits[:2]
 	large.Amounts = []canon.AssetAmount{{Asset: btc, Amount: canon.AmountOf(1e9)}, {Asset: eth, Amount: canon.AmountOf(1e19)}}
 	g.Rules = []canon.Rule{small, large}
 	g.Limits = []canon.Limit{
 		{Name: "btc-day", Asset: btc, Amount: canon.AmountOf(3e8), Window: 86400, Clients: any1, Wallets: any1},
 		{Name: "eth-day", Asset: eth, Amount: canon.Amount{0x8a, 0xc7, 0x23, 0x04, 0x89, 0xe8, 0, 0}, Window: 86400, Clients: any1, Wallets: any1}, // 10 ether
+	}
+	if token != "" {
+		g.Limits = append(g.Limits, canon.Limit{Name: "usdx-day", Asset: token, Amount: canon.AmountOf(5e9), Window: 86400, Clients: any1, Wallets: any1})
 	}
 	for i, name := range nodeNames {
 		o.nodes[name] = newKey(t)

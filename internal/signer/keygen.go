@@ -42,7 +42,7 @@ func (s *Signer) JoinKeygen(ctx context.Context, r *strongroomv1.JoinKeygenReque
 		return nil, s.noted(err)
 	}
 	s.config.Log.InfoContext(ctx, "key generated", slog.String("key", string(key.ID)), slog.Uint64("epoch", key.Epoch),
-		slog.String("public", fmt.Sprintf("%x", sh.PublicKey)))
+		slog.String("public", fmt.Sprintf("%x…", sh.PublicKey[:8])))
 	return &strongroomv1.JoinKeygenResponse{Key: keyStatus(sh)}, nil
 }
 

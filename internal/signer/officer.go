@@ -18,8 +18,8 @@ import (
 // maxListed bounds the intents of one answer, in bytes.
 const maxListed = 8 << 20
 
-// SubmitSignerStatement records an officer's rejection; from then on nothing that rests on the object is acked or signed here. Any officer's device
-// may bring it: statements speak for themselves and can only stop things.
+// SubmitSignerStatement records an officer's rejection; from then on nothing that rests on the object is acked or signed here. Any
+// officer's device may bring it: statements speak for themselves and can only stop things.
 func (s *Signer) SubmitSignerStatement(ctx context.Context, r *strongroomv1.SubmitSignerStatementRequest) (*strongroomv1.SubmitSignerStatementResponse, error) {
 	signed := fromWire(r.GetStatement())
 	statement, err := approval.VerifyStatement(s.config.Charter, signed)

@@ -45,7 +45,8 @@ func refusals(ctx context.Context, method string, req, reply any, cc *grpc.Clien
 	return FromStatus(invoke(ctx, method, req, reply, cc, opts...))
 }
 
-func streamRefusals(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, stream grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+func streamRefusals(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, stream grpc.Streamer,
+	opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	s, err := stream(ctx, desc, cc, method, opts...)
 	if err != nil {
 		return nil, FromStatus(err)

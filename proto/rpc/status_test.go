@@ -69,7 +69,7 @@ func TestCodesOfOtherErrors(t *testing.T) {
 }
 
 func TestGrantsAreReadInOneFormOnly(t *testing.T) {
-	good := Grant{Organisation: canon.Digest{7}, Role: Auditor, Name: "eve"}
+	good := Grant{Organisation: canon.Digest{0xab}, Role: Auditor, Name: "eve"}
 	got, err := parseGrant(good.URI())
 	if err != nil || got != good {
 		t.Fatalf("expected %v, found %v, %v", good, got, err)
@@ -92,7 +92,7 @@ func TestGrantsAreReadInOneFormOnly(t *testing.T) {
 }
 
 func FuzzParseGrant(f *testing.F) {
-	good := Grant{Organisation: canon.Digest{7}, Role: Auditor, Name: "eve"}
+	good := Grant{Organisation: canon.Digest{0xab}, Role: Auditor, Name: "eve"}
 	f.Add(good.URI().String())
 	f.Add("strongroom:///x/officer/eve")
 	f.Add("strongroom:opaque")

@@ -30,6 +30,7 @@ type Coordinator struct {
 
 	mu          sync.Mutex
 	Pending     []*pb.PendingIntent
+	Closed      []*pb.PendingIntent // no longer listed, but known
 	Withdrawals []*pb.Withdrawal
 	Addresses   []*pb.Address
 	Wallets     []*pb.Wallet
@@ -58,7 +59,7 @@ func (c *Coordinator) ListPendingIntents(_ context.Context, r *pb.ListPendingInt
 
 // GetIntent implements pb.ApprovalServiceServer.
 func (c *Coordinator) GetIntent(_ context.Context, r *pb.GetIntentRequest) (*pb.PendingIntent, error) {
-	for _, p := range c.Pending {
+	for _, p := range slices.Concat(c.Pending, c.Closed) {
 		if p.GetName() == r.GetName() {
 			return p, nil
 		}
@@ -155,8 +156,10 @@ func (c *Coordinator) GenerateKey(_ context.Context, r *pb.GenerateKeyRequest) (
 // Node is a signer as officers see it.
 type Node struct {
 	pb.UnimplementedOfficerServiceServer
+	pb.UnimplementedSignerServiceServer
 
 	mu         sync.Mutex
+	Status     *pb.SignerStatus
 	Seen       [][]byte
 	Statements []*pb.Signed
 }
@@ -164,6 +167,11 @@ type Node struct {
 // ListSeenIntents implements pb.OfficerServiceServer.
 func (n *Node) ListSeenIntents(context.Context, *pb.ListSeenIntentsRequest) (*pb.ListSeenIntentsResponse, error) {
 	return &pb.ListSeenIntentsResponse{Intents: n.Seen}, nil
+}
+
+// GetSignerStatus implements pb.SignerServiceServer.
+func (n *Node) GetSignerStatus(context.Context, *pb.GetSignerStatusRequest) (*pb.GetSignerStatusResponse, error) {
+	return &pb.GetSignerStatusResponse{Status: n.Status}, nil
 }
 
 // SubmitSignerStatement implements pb.OfficerServiceServer.
@@ -204,7 +212,7 @@ func (o *Organisation) ServeNode(name string, n *Node) (address string, stop fun
 	officer := func(k canon.PublicKey) bool { _, ok := o.Charter.OfficerByDevice(k); return ok }
 	server, err := rpc.NewServer(rpc.ServerConfig{
 		TLS: rpc.ServerTLS(must(rpc.Certificate(Key(name))), officer),
-		Access: rpc.Access{Methods: methods([]rpc.Role{rpc.OfficerDevice}, pb.OfficerService_ServiceDesc), Identify: func(ctx context.Context) []rpc.Caller {
+		Access: rpc.Access{Methods: methods([]rpc.Role{rpc.OfficerDevice}, pb.OfficerService_ServiceDesc, pb.SignerService_ServiceDesc), Identify: func(ctx context.Context) []rpc.Caller {
 			key, _ := rpc.PeerKey(ctx)
 			return []rpc.Caller{{Role: rpc.OfficerDevice, Key: key}}
 		}},
@@ -214,6 +222,7 @@ func (o *Organisation) ServeNode(name string, n *Node) (address string, stop fun
 		return "", nil, err
 	}
 	pb.RegisterOfficerServiceServer(server, n)
+	pb.RegisterSignerServiceServer(server, n)
 	return serve(server)
 }
 

@@ -39,7 +39,9 @@ func (s *scene) hostile(ctx context.Context) error {
 		return err
 	})
 	for _, a := range attacks {
-		s.noteAttack(a)
+		if !a.Signed { // the honest payment beside the attacks is no attack
+			s.noteAttack(a)
+		}
 	}
 	if err != nil {
 		return err

@@ -131,6 +131,11 @@ func (s *scene) confirm(ctx context.Context, p plan, id string, begin time.Time)
 		return Row{}, err
 	}
 	s.report.Transactions = append(s.report.Transactions, t)
+	if p.asset != s.d.BTC {
+		if err := received(ctx, s.d, s.report, p.asset, p.to); err != nil {
+			return Row{}, err
+		}
+	}
 	row, err := s.finish(p, w, begin)
 	if err == nil && len(row.Signers) != 2 {
 		err = fmt.Errorf("%s: expected two signers, found %v", id, row.Signers)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
 
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
@@ -141,11 +142,27 @@ func senderOf(d *devnet.Devnet, request canon.Request) (string, error) {
 	return a, nil
 }
 
-// balance returns what an address outside holds of an asset.
-func balance(ctx context.Context, d *devnet.Devnet, asset canon.AssetID, address string) (*big.Int, error) {
-	account := common.HexToAddress(address)
-	if contract, ok := asset.Contract(); ok {
-		return d.EVM.Node().TokenBalanceAt(ctx, common.Address(contract), account)
+// received checks what an address outside holds of an asset on an EVM chain: the sum of what the report says was paid to it.
+func received(ctx context.Context, d *devnet.Devnet, report *Report, asset canon.AssetID, address string) error {
+	want := new(big.Int)
+	for _, t := range report.Transactions {
+		for _, out := range t.Outputs {
+			amount, ok := new(big.Int).SetString(out.Amount, 10)
+			if ok && t.Asset == string(asset) && strings.EqualFold(out.Address, address) {
+				want.Add(want, amount)
+			}
+		}
 	}
-	return d.EVM.Node().BalanceAt(ctx, account)
+	account := common.HexToAddress(address)
+	found, err := d.EVM.Node().BalanceAt(ctx, account)
+	if contract, ok := asset.Contract(); ok {
+		found, err = d.EVM.Node().TokenBalanceAt(ctx, common.Address(contract), account)
+	}
+	if err != nil {
+		return err
+	}
+	if found.Cmp(want) != 0 {
+		return fmt.Errorf("%s: expected a balance of %s of %s, found %s", address, want, asset, found)
+	}
+	return nil
 }

@@ -441,7 +441,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Between signers. One call is one direction of one session.
+// Between signers. A call carries frames from the caller to the other side, of one session or of several.
 type PeerServiceClient interface {
 	Deliver(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[Frame, DeliverResponse], error)
 }
@@ -471,7 +471,7 @@ type PeerService_DeliverClient = grpc.ClientStreamingClient[Frame, DeliverRespon
 // All implementations must embed UnimplementedPeerServiceServer
 // for forward compatibility.
 //
-// Between signers. One call is one direction of one session.
+// Between signers. A call carries frames from the caller to the other side, of one session or of several.
 type PeerServiceServer interface {
 	Deliver(grpc.ClientStreamingServer[Frame, DeliverResponse]) error
 	mustEmbedUnimplementedPeerServiceServer()
