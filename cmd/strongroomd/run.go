@@ -62,45 +62,50 @@ func (d *daemon) close() {
 }
 
 // open reads everything that the configuration names and puts the service together. Nothing is served yet.
-func open(ctx context.Context, path string, log *slog.Logger) (d *daemon, err error) {
+func open(ctx context.Context, path string, log *slog.Logger) (*daemon, error) {
 	config, hash, err := coordinator.LoadConfig(path)
 	if err != nil {
 		return nil, err
 	}
-	d = &daemon{config: config, log: log}
-	defer func() {
-		if err != nil {
-			d.close()
-		}
-	}()
+	log.Info("starting", "config", path, "sha256", hash, "devnet", config.Devnet)
+	d := &daemon{config: config, log: log}
+	if err := d.assemble(ctx); err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// assemble makes the service and its server.
+func (d *daemon) assemble(ctx context.Context) error {
+	config := d.config
+	crashAt := os.Getenv(coordinator.CrashVariable)
+	if crashAt != "" && !config.Devnet {
+		return fmt.Errorf("%s: expected it unset where the configuration does not say devnet = true", coordinator.CrashVariable)
+	}
 	parts, err := d.foundation(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if parts.CrashAt = os.Getenv(coordinator.CrashVariable); parts.CrashAt != "" && !config.Devnet {
-		return nil, fmt.Errorf("%s: expected it unset where the configuration does not say devnet = true", coordinator.CrashVariable)
-	}
+	parts.CrashAt = crashAt
 	if err := d.connect(ctx, parts); err != nil {
-		return nil, err
+		return err
 	}
 	if d.service, err = coordinator.New(*parts); err != nil {
-		return nil, err
+		return err
 	}
 	certificate, err := rpc.Certificate(parts.Key)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	clients, err := loadCertificate(config.ClientsCA)
 	if err != nil {
-		return nil, fmt.Errorf("clients_ca: %w", err)
+		return fmt.Errorf("clients_ca: %w", err)
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(clients)
-	if d.server, err = d.service.NewServer(certificate, pool, config.Devnet); err != nil {
-		return nil, err
-	}
-	log.Info("starting", "organisation", parts.Charter.Organisation().String(), "config", path, "sha256", hash, "devnet", config.Devnet)
-	return d, nil
+	d.server, err = d.service.NewServer(certificate, pool, config.Devnet)
+	return err
 }
 
 // foundation reads the files: genesis, book, key, database.
@@ -199,7 +204,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	if err := writeAddress(d.config.AddressFile, address); err != nil {
 		return err
 	}
-	d.log.Info("listening", "address", address, "key", canon.PublicKey(d.service.Key.Public().(ed25519.PublicKey)).String())
+	d.log.Info("listening", "address", address, "organisation", d.service.Charter.Organisation().String(), "key", canon.PublicKey(d.service.Key.Public().(ed25519.PublicKey)).String())
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var group sync.WaitGroup

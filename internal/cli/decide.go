@@ -137,8 +137,20 @@ func (s *Session) approvable(ctx context.Context, name string) (*pending, error)
 		return nil, fmt.Errorf("intent %s: %w: rejected by %s", v.Digest[:16], ErrRefused, strings.Join(v.RejectedBy, ", "))
 	case len(p.review.Intent.Quorum.AnyOf) == 0:
 		return nil, fmt.Errorf("intent %s: expected one that needs approval, found one that rule %s allows by itself", v.Digest[:16], v.Rule)
+	case !s.counts(p.review.Intent.Quorum):
+		return nil, fmt.Errorf("intent %s: expected an officer of the groups in %q, found %q, whose approval would not count", v.Digest[:16], v.Quorum, s.Config.Name)
 	}
 	return p, nil
+}
+
+// counts reports whether this person is in a group of the quorum.
+func (s *Session) counts(q canon.Quorum) bool {
+	for _, part := range slices.Concat(q.AnyOf...) {
+		if group, ok := s.Charter.Group(part.Group); ok && slices.Contains(group.Members, s.Config.Name) {
+			return true
+		}
+	}
+	return false
 }
 
 // approvalFor encodes this officer's approval of the intent.

@@ -152,12 +152,26 @@ func TestRejectionsGoToEverySigner(t *testing.T) {
 	}
 }
 
-func TestAKeyOfSomebodyElseSignsNothing(t *testing.T) {
+func TestAnOfficerOutsideTheQuorumSignsNothing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, `name = "bob"`, `name = "robert"`, `"bob"`, `"robert"`)
+	w := newWorld(t)
 	intent := w.intent(t, w.request(t, "r-1", "btc-hot", clitest.Pay{To: known, Amount: "0.5 BTC"}))
 	w.coordinator.Pending = []*pb.PendingIntent{clitest.PendingOf(intent)}
-	p := w.person(t, "bob", rpc.Officer) // the charter knows the key, under another name
+	p := w.person(t, "fund-a", rpc.Officer)
+	err := p.run(t, func(ctx context.Context, s *cli.Session) error {
+		return s.Approve(ctx, digestOf(intent), []string{"0.5 BTC"}, "")
+	})
+	if err == nil || !strings.Contains(err.Error(), "would not count") || len(w.coordinator.Approvals) != 0 {
+		t.Errorf("expected an approval that would not count to be refused, found %v", err)
+	}
+}
+
+func TestAKeyOfSomebodyElseSignsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "<ssh:bob>", "<ssh:carol>", "<ssh:carol>", "<ssh:bob>")
+	intent := w.intent(t, w.request(t, "r-1", "btc-hot", clitest.Pay{To: known, Amount: "0.5 BTC"}))
+	w.coordinator.Pending = []*pb.PendingIntent{clitest.PendingOf(intent)}
+	p := w.person(t, "bob", rpc.Officer) // the charter gives his key to carol
 	err := p.run(t, func(ctx context.Context, s *cli.Session) error {
 		return s.Approve(ctx, digestOf(intent), []string{"0.5 BTC"}, "")
 	})

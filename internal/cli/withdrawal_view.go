@@ -53,12 +53,11 @@ func (s *Session) withdrawalView(w *pb.Withdrawal, id canon.Digest) WithdrawalVi
 	}
 	v.RequestID, v.Client, v.Account = r.RequestID, string(r.Client), string(r.Account)
 	v.Wallet, v.Chain, v.Payments = string(r.Wallet), string(r.Chain), payments(s.Charter, *r, nil)
-	if coin, ok := s.Charter.NativeAsset(r.Chain); ok {
-		feeCap := amountView(s.Charter, coin.ID, r.FeeCap)
-		v.FeeCap = &feeCap
-		if fee, err := wallets.ParseAmount(w.GetFee(), canon.Asset{}); err == nil {
-			v.Fee = wallets.FormatAmount(fee, coin)
-		}
+	coin, known := s.Charter.NativeAsset(r.Chain)
+	feeCap := amountView(s.Charter, coin.ID, r.FeeCap)
+	v.FeeCap = &feeCap
+	if fee, err := wallets.ParseAmount(w.GetFee(), canon.Asset{}); err == nil && known {
+		v.Fee = wallets.FormatAmount(fee, coin)
 	}
 	return v
 }

@@ -53,7 +53,7 @@ var Nodes = []string{"node-1", "node-2", "node-3", "node-4"}
 
 // New compiles the charter and writes it to a directory. edit holds pairs of a text in the TOML and what replaces it.
 func New(dir string, edit ...string) (*Organisation, error) {
-	text := strings.NewReplacer(append(keys(), edit...)...).Replace(genesisText)
+	text := strings.NewReplacer(keys()...).Replace(strings.NewReplacer(edit...).Replace(genesisText))
 	c, err := genesis.Build([]byte(text), []byte(bookText))
 	if err != nil {
 		return nil, err

@@ -1,0 +1,4 @@
+package cli
+
+// DecodeProof is decodeProof for tests.
+var DecodeProof = decodeProof
