@@ -186,15 +186,16 @@ func (s *Session) submitApproval(ctx context.Context, p *pending, signed canon.S
 		Officer: string(s.Config.Name), State: reply.GetState(), RecordedBy: []string{coordinatorName}})
 }
 
-// Reject signs a statement and takes it to every signer and to the coordinator. The intent need not be acceptable, nor even known: the
-// whole digest is enough. It fails if nobody recorded the statement.
+// Reject signs a statement and takes it to every signer and to the coordinator. It rejects the withdrawal, and with it every intent that
+// anybody could make of the client's request. An intent that cannot be read is rejected by its digest alone, which must then be whole; a
+// withdrawal's id does as well. It fails if nobody recorded the statement.
 func (s *Session) Reject(ctx context.Context, name, reason string) error {
-	digest, needed, err := s.rejectable(ctx, name)
+	object, needed, err := s.rejectable(ctx, name)
 	if err != nil {
 		return err
 	}
 	document, err := canon.Encode(canon.Statement{Organisation: s.Charter.Organisation(), Officer: s.Config.Name,
-		Serial: uint64(s.Now().UnixMilli()), Verb: canon.StateReject, Object: digest, Reason: canon.Text(reason)})
+		Serial: uint64(s.Now().UnixMilli()), Verb: canon.StateReject, Object: object.rejected, Reason: canon.Text(reason)})
 	if err != nil {
 		return err
 	}
@@ -212,24 +213,27 @@ func (s *Session) Reject(ctx context.Context, name, reason string) error {
 	if _, err := approval.VerifyStatement(s.Charter, signed); err != nil {
 		return err
 	}
-	return s.spread(ctx, signed, DecisionView{Intent: digest.String(), Decision: "rejected", Officer: string(s.Config.Name), Needed: needed})
+	return s.spread(ctx, signed, DecisionView{Intent: object.named.String(), Decision: "rejected", Officer: string(s.Config.Name), Needed: needed})
 }
 
-// rejectable returns the digest to reject, and how many signers must know so that too few are left to sign.
-func (s *Session) rejectable(ctx context.Context, name string) (canon.Digest, uint64, error) {
+// target is what an officer named, and what is rejected by it.
+type target struct{ named, rejected canon.Digest }
+
+// rejectable returns what to reject, and how many signers must know so that too few are left to sign.
+func (s *Session) rejectable(ctx context.Context, name string) (target, uint64, error) {
 	p, err := s.find(ctx, name)
 	if err != nil {
 		digest, bad := canon.ParseDigest(strings.ToLower(name))
 		if bad != nil {
-			return digest, 0, err
+			return target{}, 0, err
 		}
 		s.Note("The intent could not be read (%s); it is rejected unseen.", errorText(err))
-		return digest, s.blocking(""), nil
+		return target{digest, digest}, s.blocking(""), nil
 	}
 	if p.review == nil {
-		return p.digest, s.blocking(""), nil
+		return target{p.digest, p.digest}, s.blocking(""), nil
 	}
-	return p.digest, s.blocking(p.review.Request.Wallet), nil
+	return target{p.digest, p.review.Intent.Withdrawal}, s.blocking(p.review.Request.Wallet), nil
 }
 
 // blocking returns n-t+1 for the wallet's key; for an unknown wallet the largest of all keys.

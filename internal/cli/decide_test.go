@@ -95,6 +95,18 @@ func TestARejectedIntentCannotBeApproved(t *testing.T) {
 	intent := w.intent(t, w.request(t, "r-1", "btc-hot", clitest.Pay{To: known, Amount: "0.5 BTC"}))
 	pending := clitest.PendingOf(intent)
 	pending.Statements = []*pb.Signed{clitest.Wire(must[canon.Signed](t)(w.Reject("carol", intent)))}
+	testRejected(t, w, pending, intent)
+	var doc canon.Intent
+	if err := canon.Decode(intent, &doc); err != nil {
+		t.Fatal(err)
+	}
+	pending.Statements = []*pb.Signed{clitest.Wire(must[canon.Signed](t)(w.RejectObject("carol", doc.Withdrawal)))}
+	testRejected(t, w, pending, intent)
+}
+
+// testRejected asks that nobody can approve what carol rejected, by intent or by withdrawal.
+func testRejected(t *testing.T, w *world, pending *pb.PendingIntent, intent []byte) {
+	t.Helper()
 	w.coordinator.Pending = []*pb.PendingIntent{pending}
 	p := w.person(t, "alice", rpc.Officer)
 	err := p.run(t, func(ctx context.Context, s *cli.Session) error {
@@ -121,13 +133,17 @@ func TestRejectionsGoToEverySigner(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "reject.txt", p.out.String())
+	var doc canon.Intent
+	if err := canon.Decode(intent, &doc); err != nil {
+		t.Fatal(err)
+	}
 	for name, n := range w.nodes {
 		if len(n.Statements) != 1 {
 			t.Fatalf("%s: expected one statement, found %d", name, len(n.Statements))
 		}
 		st, err := approval.VerifyStatement(w.Charter, signedOf(n.Statements[0]))
-		if err != nil || st.Verb != canon.StateReject || st.Object.String() != digestOf(intent) || st.Officer != "alice" || st.Reason != "not today" {
-			t.Errorf("%s: expected alice's rejection, found %+v and %v", name, st, err)
+		if err != nil || st.Verb != canon.StateReject || st.Object != doc.Withdrawal || st.Officer != "alice" || st.Reason != "not today" {
+			t.Errorf("%s: expected alice's rejection of the withdrawal, found %+v and %v", name, st, err)
 		}
 	}
 	if len(w.coordinator.Statements) != 1 {

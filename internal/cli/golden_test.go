@@ -32,7 +32,7 @@ func TestIntentsAreRenderedFromTheirBytes(t *testing.T) {
 	alice.both(t, "inbox", func(ctx context.Context, s *cli.Session) error { return s.Inbox(ctx, false) })
 	allowed := w.intent(t, w.request(t, "r-3", "btc-hot", clitest.Pay{To: known, Amount: "0.01 BTC"}),
 		func(i *canon.Intent) {
-			i.Rule, i.Quorum, i.NotAfter = "small", canon.Quorum{}, canon.TimeOf(noon.Add(time.Hour))
+			i.Rule, i.Quorum, i.NotAfter = "small", canon.Quorum{}, canon.TimeOf(noon)
 		})
 	enough := w.intent(t, w.request(t, "r-4", "btc-hot", clitest.Pay{To: known, Amount: "3 BTC"}))
 	met := clitest.PendingOf(enough, must[canon.Signed](t)(w.Approve("bob", enough, canon.TimeOf(noon.Add(time.Hour)))),

@@ -201,10 +201,15 @@ func (p *pending) takeDecisions(s *Session, approvals, statements []*pb.Signed) 
 		if err != nil {
 			continue
 		}
-		if st, err := approval.VerifyStatement(s.Charter, signed); err == nil && st.Object == p.digest {
+		if st, err := approval.VerifyStatement(s.Charter, signed); err == nil && p.concerns(st.Object) {
 			p.statements = append(p.statements, signed)
 		}
 	}
+}
+
+// concerns reports whether a statement about the object is one about this intent: it names the intent or its withdrawal.
+func (p *pending) concerns(object canon.Digest) bool {
+	return object == p.digest || (p.review != nil && object == p.review.Intent.Withdrawal)
 }
 
 // oldestFirst orders by the signed start of the request; what the guard refuses comes last.

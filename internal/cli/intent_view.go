@@ -81,7 +81,7 @@ func (s *Session) intentView(p *pending) (IntentView, error) {
 
 // standing counts the verified decisions against the quorum.
 func (s *Session) standing(p *pending, v *IntentView) error {
-	result, err := approval.Tally(s.Charter, p.digest, p.review.Intent.Quorum, p.review.Request.Requester, p.approvals, p.statements, s.now())
+	result, err := approval.Tally(s.Charter, approval.Subject{Intent: p.digest, Withdrawal: p.review.Intent.Withdrawal}, p.review.Intent.Quorum, p.review.Request.Requester, p.approvals, p.statements, s.now())
 	if err != nil {
 		return fmt.Errorf("approvals: %w", err)
 	}

@@ -123,7 +123,10 @@ func baseStatement(c *charter.Charter, officer canon.Name, verb canon.Verb) cano
 	return canon.Statement{Organisation: c.Organisation(), Officer: officer, Serial: 1, Verb: verb, Object: intent}
 }
 
-var intent = canon.KindIntent.Digest([]byte("intent"))
+var (
+	intent = canon.KindIntent.Digest([]byte("intent"))
+	about  = approval.Subject{Intent: intent, Withdrawal: canon.Digest{7}}
+)
 
 // refusedField fails the test unless err is a refusal with a failure of that field.
 func refusedField(t testing.TB, err error, field string) {

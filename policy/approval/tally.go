@@ -21,8 +21,7 @@ type Result struct {
 	Met        bool
 	Approvers  []canon.Name // sorted: officers whose approval counts in a group of the quorum
 	NotAfter   canon.Time   // if met, the last second at which it still is, whatever part of the approvals it takes
-	RejectedBy []canon.Name // sorted: officers of the quorum's groups who rejected; any of them ends it for ever
-	Outsiders  []canon.Name // sorted: officers of no group of the quorum who rejected; for people to see, without effect
+	RejectedBy []canon.Name // sorted: officers who rejected, whether the quorum asks them or not; any of them ends it for ever
 }
 
 // vote is an approval that holds: valid now, not withdrawn, not by the requester.
@@ -38,31 +37,30 @@ type ballot struct {
 	rejected, withdrawn map[canon.Name]bool
 }
 
-// Tally verifies what officers signed about an intent and counts it against the quorum. A person counts once, however many keys or
-// approvals he has, for one part of an alternative, in groups whose class his key reaches; the requester never counts. A rejection by a
-// member of any group of the quorum, as approval or statement, with any of his keys, ends it whatever else he signed and whenever:
-// documents have no order. A withdrawal takes all approvals of that officer away in the same way. Approvals with a not-after before now
+// Subject is what is counted about: an intent, and the withdrawal that it completes the request of. Approvals name the intent. Statements
+// name either: whoever rejects the withdrawal rejects every intent for it, so a coordinator gains nothing by encoding another.
+type Subject struct {
+	Intent     canon.Digest
+	Withdrawal canon.Digest
+}
+
+// Tally verifies what officers signed about a subject and counts it against the quorum. A person counts once, however many keys or
+// approvals he has, for one part of an alternative, in groups whose class his key reaches; the requester never counts. A rejection by any
+// officer, as approval or statement, with any of his keys, ends it whatever else he signed and whenever: documents have no order. A withdrawal takes all approvals of that officer away in the same way. Approvals with a not-after before now
 // do not count. A quorum without alternative, and an alternative without part, is never met.
 //
 // A document that does not verify, is about something else, or is a statement with another verb than reject or withdraw is not passed
 // over but refused: the error is a *refusal.Refusal and names each, and the Result is then empty.
-func Tally(c *charter.Charter, intent canon.Digest, quorum canon.Quorum, requester canon.PublicKey, approvals, statements []canon.Signed, now canon.Time) (Result, error) {
+func Tally(c *charter.Charter, about Subject, quorum canon.Quorum, requester canon.PublicKey, approvals, statements []canon.Signed, now canon.Time) (Result, error) {
 	groups, err := groupsOf(c, quorum)
 	if err != nil {
 		return Result{}, err
 	}
-	b, err := read(c, intent, approvals, statements)
+	b, err := read(c, about, approvals, statements)
 	if err != nil {
 		return Result{}, err
 	}
-	var r Result
-	for _, name := range slices.Sorted(maps.Keys(b.rejected)) {
-		if memberOfAny(groups, name) {
-			r.RejectedBy = append(r.RejectedBy, name)
-		} else {
-			r.Outsiders = append(r.Outsiders, name)
-		}
-	}
+	r := Result{RejectedBy: slices.Sorted(maps.Keys(b.rejected))}
 	votes := slices.DeleteFunc(b.votes, func(v vote) bool {
 		return v.notAfter < now || b.withdrawn[v.officer] || b.rejected[v.officer] || isRequester(c, v.officer, requester)
 	})
@@ -90,17 +88,17 @@ func groupsOf(c *charter.Charter, q canon.Quorum) (map[canon.Name]canon.Group, e
 }
 
 // read verifies every document and sorts out what it says.
-func read(c *charter.Charter, intent canon.Digest, approvals, statements []canon.Signed) (*ballot, error) {
+func read(c *charter.Charter, about Subject, approvals, statements []canon.Signed) (*ballot, error) {
 	if len(approvals) > maxDocuments || len(statements) > maxDocuments {
 		return nil, refusal.New("approval", "approvals, statements", fmt.Sprintf("at most %d each", maxDocuments), fmt.Sprintf("%d and %d", len(approvals), len(statements)))
 	}
 	b := &ballot{rejected: map[canon.Name]bool{}, withdrawn: map[canon.Name]bool{}}
 	var l refusal.List
 	for i, s := range approvals {
-		under(&l, fmt.Sprintf("approvals[%d]", i), b.approval(c, intent, s))
+		under(&l, fmt.Sprintf("approvals[%d]", i), b.approval(c, about.Intent, s))
 	}
 	for i, s := range statements {
-		under(&l, fmt.Sprintf("statements[%d]", i), b.statement(c, intent, s))
+		under(&l, fmt.Sprintf("statements[%d]", i), b.statement(c, about, s))
 	}
 	return b, l.Err()
 }
@@ -141,13 +139,13 @@ func (b *ballot) approval(c *charter.Charter, intent canon.Digest, s canon.Signe
 	return nil
 }
 
-func (b *ballot) statement(c *charter.Charter, intent canon.Digest, s canon.Signed) error {
+func (b *ballot) statement(c *charter.Charter, about Subject, s canon.Signed) error {
 	st, err := VerifyStatement(c, s)
 	if err != nil {
 		return err
 	}
-	if st.Object != intent {
-		return refusal.New("statement", "object", "intent "+intent.String(), st.Object.String())
+	if st.Object != about.Intent && st.Object != about.Withdrawal {
+		return refusal.New("statement", "object", fmt.Sprintf("intent %s or withdrawal %s", about.Intent, about.Withdrawal), st.Object.String())
 	}
 	switch st.Verb {
 	case canon.StateReject:
@@ -158,15 +156,6 @@ func (b *ballot) statement(c *charter.Charter, intent canon.Digest, s canon.Sign
 		return refusal.New("statement", "verb", "3 (reject) or 4 (withdraw)", fmt.Sprint(st.Verb))
 	}
 	return nil
-}
-
-func memberOfAny(groups map[canon.Name]canon.Group, name canon.Name) bool {
-	for _, g := range groups {
-		if slices.Contains(g.Members, name) {
-			return true
-		}
-	}
-	return false
 }
 
 // isRequester reports whether the requester's key is one of the officer's, in whatever form.

@@ -82,7 +82,7 @@ func TestTallyCountsPersons(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			approvals, statements := documents(t, c, tt.acts)
-			got, err := approval.Tally(c, intent, large(c), chartertest.Public("acme"), approvals, statements, now)
+			got, err := approval.Tally(c, about, large(c), chartertest.Public("acme"), approvals, statements, now)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -99,7 +99,7 @@ func TestRequesterNeverCounts(t *testing.T) {
 	c := open(t)
 	approvals, _ := documents(t, c, []act{yes("alice", "alice"), yes("bob", "bob")})
 	for _, key := range []string{"alice", "alice-token", "alice-device"} {
-		got, err := approval.Tally(c, intent, large(c), chartertest.Public(key), approvals, nil, now)
+		got, err := approval.Tally(c, about, large(c), chartertest.Public(key), approvals, nil, now)
 		if err != nil || got.Met || len(got.Approvers) != 1 || got.Approvers[0] != "bob" {
 			t.Errorf("requester with %s: expected bob alone, found %+v, %v", key, got, err)
 		}
@@ -114,20 +114,36 @@ func TestClassTooWeakDoesNotCount(t *testing.T) {
 		want bool
 	}{{"carol", false}, {"carol-token", true}} {
 		approvals, _ := documents(t, c, []act{yes("dave", "dave"), yes("carol", tt.key)})
-		got, err := approval.Tally(c, intent, quorum, chartertest.Public("acme"), approvals, nil, now)
+		got, err := approval.Tally(c, about, quorum, chartertest.Public("acme"), approvals, nil, now)
 		if err != nil || got.Met != tt.want {
 			t.Errorf("%s: expected met %v, found %+v, %v", tt.key, tt.want, got, err)
 		}
 	}
 }
 
-func TestOutsidersRejectToNoEffectAndAreNamed(t *testing.T) {
+func TestAnyOfficersRejectionCounts(t *testing.T) {
 	c := open(t)
 	quorum := canon.Quorum{AnyOf: [][]canon.Part{{{Group: "officers", Count: 2}}}}
 	approvals, statements := documents(t, c, []act{yes("alice", "alice"), yes("bob", "bob"), {officer: "dave", key: "dave", verb: canon.StateReject}})
-	got, err := approval.Tally(c, intent, quorum, chartertest.Public("acme"), approvals, statements, now)
-	if err != nil || !got.Met || len(got.RejectedBy) != 0 || len(got.Outsiders) != 1 || got.Outsiders[0] != "dave" {
-		t.Errorf("expected met, outsider dave; found %+v, %v", got, err)
+	got, err := approval.Tally(c, about, quorum, chartertest.Public("acme"), approvals, statements, now)
+	if err != nil || got.Met || len(got.RejectedBy) != 1 || got.RejectedBy[0] != "dave" {
+		t.Errorf("expected a rejection by dave, of no group of the quorum; found %+v, %v", got, err)
+	}
+}
+
+// A coordinator that encodes the intent anew must not shake a rejection off.
+func TestRejectingTheWithdrawalRejectsEveryIntentForIt(t *testing.T) {
+	c := open(t)
+	approvals, _ := documents(t, c, []act{yes("alice", "alice"), yes("bob", "bob")})
+	rejection := sign(t, signer(t, "carol"), canon.Statement{Organisation: c.Organisation(), Officer: "carol", Serial: 1, Verb: canon.StateReject, Object: about.Withdrawal})
+	got, err := approval.Tally(c, about, large(c), chartertest.Public("acme"), approvals, []canon.Signed{rejection}, now)
+	if err != nil || got.Met || len(got.RejectedBy) != 1 {
+		t.Errorf("expected a rejection by carol, found %+v, %v", got, err)
+	}
+	other := about
+	other.Withdrawal[0]++
+	if _, err := approval.Tally(c, other, large(c), chartertest.Public("acme"), approvals, []canon.Signed{rejection}, now); err == nil {
+		t.Error("expected a refusal of a statement about another withdrawal")
 	}
 }
 
@@ -140,11 +156,11 @@ func TestEmptyQuorumsAreNeverMet(t *testing.T) {
 		"part of zero persons": {AnyOf: [][]canon.Part{{{Group: "officers", Count: 0}}}},
 		"part of everybody":    {AnyOf: [][]canon.Part{{{Group: "officers", Count: 1 << 63}}}},
 	} {
-		if got, err := approval.Tally(c, intent, q, canon.PublicKey{}, approvals, nil, now); err != nil || got.Met {
+		if got, err := approval.Tally(c, about, q, canon.PublicKey{}, approvals, nil, now); err != nil || got.Met {
 			t.Errorf("%s: expected not met, found %+v, %v", name, got, err)
 		}
 	}
-	_, err := approval.Tally(c, intent, canon.Quorum{AnyOf: [][]canon.Part{{{Group: "none", Count: 1}}}}, canon.PublicKey{}, approvals, nil, now)
+	_, err := approval.Tally(c, about, canon.Quorum{AnyOf: [][]canon.Part{{{Group: "none", Count: 1}}}}, canon.PublicKey{}, approvals, nil, now)
 	refusedField(t, err, "quorum[0].group")
 }
 
@@ -167,22 +183,22 @@ func TestTallyRefusesDocumentsAboutSomethingElse(t *testing.T) {
 		"approvals[1].signature":    broken,
 		"approvals[1].document":     {Document: []byte{1}},
 	} {
-		got, err := approval.Tally(c, intent, large(c), canon.PublicKey{}, []canon.Signed{good, s}, nil, now)
+		got, err := approval.Tally(c, about, large(c), canon.PublicKey{}, []canon.Signed{good, s}, nil, now)
 		refusedField(t, err, field)
 		if got.Met || got.Approvers != nil {
 			t.Errorf("%s: expected an empty result, found %+v", field, got)
 		}
 	}
-	_, err := approval.Tally(c, intent, large(c), canon.PublicKey{}, []canon.Signed{sign(t, alice, book)}, nil, now)
+	_, err := approval.Tally(c, about, large(c), canon.PublicKey{}, []canon.Signed{sign(t, alice, book)}, nil, now)
 	refusedField(t, err, "approvals[0].digest")
 	st := baseStatement(c, "alice", canon.StateReject)
 	st.Object[0] ^= 1
-	_, err = approval.Tally(c, intent, large(c), canon.PublicKey{}, nil, []canon.Signed{sign(t, alice, st)}, now)
+	_, err = approval.Tally(c, about, large(c), canon.PublicKey{}, nil, []canon.Signed{sign(t, alice, st)}, now)
 	refusedField(t, err, "statements[0].object")
 	freeze := baseStatement(c, "alice", canon.StateFreeze)
-	_, err = approval.Tally(c, intent, large(c), canon.PublicKey{}, nil, []canon.Signed{sign(t, alice, freeze)}, now)
+	_, err = approval.Tally(c, about, large(c), canon.PublicKey{}, nil, []canon.Signed{sign(t, alice, freeze)}, now)
 	refusedField(t, err, "statements[0].verb")
-	_, err = approval.Tally(c, intent, large(c), canon.PublicKey{}, make([]canon.Signed, 1025), nil, now)
+	_, err = approval.Tally(c, about, large(c), canon.PublicKey{}, make([]canon.Signed, 1025), nil, now)
 	refusedField(t, err, "approvals, statements")
 }
 
@@ -275,7 +291,7 @@ func TestTallyAgreesWithTryingEveryChoice(t *testing.T) {
 		// Both groups are named, so that every officer's rejection counts.
 		quorum.AnyOf = append(quorum.AnyOf, []canon.Part{{Group: "security", Count: 3}, {Group: "officers", Count: 3}})
 		want := model(c, quorum, acts)
-		got, err := approval.Tally(c, intent, quorum, chartertest.Public("acme"), approvals, statements, now)
+		got, err := approval.Tally(c, about, quorum, chartertest.Public("acme"), approvals, statements, now)
 		if err != nil || got.Met != (want > 0) || got.NotAfter != want {
 			rt.Fatalf("%v: expected met until %d, found %+v, %v", acts, want, got, err)
 		}

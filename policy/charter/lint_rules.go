@@ -75,6 +75,9 @@ func (l *linter) paying(field string, r canon.Rule) {
 		coin, ok := l.x.native[a.Asset.Chain()]
 		l.need(ok && caps[coin.ID], "fee-caps", field+".fee_caps", fmt.Sprintf("a cap in the coin of %s", a.Asset.Chain()), "none")
 		l.bounded(field, r, a.Asset)
+		if coin.ID != a.Asset && ok {
+			l.bounded(field, r, coin.ID) // tokens pay their fees in the coin
+		}
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/strongroom/strongroom/wallets/bitcoin"
 )
 
-// maxGap is how far change may lie beyond the highest index that the signer has seen in use.
+// maxGap is how far an address of ours may lie beyond the highest index that the signer has seen in use.
 const maxGap = 100
 
 // bitcoin checks a Bitcoin transaction: every input is ours and its amount proven by the whole previous transaction (BIP-143 signs the
@@ -67,6 +67,10 @@ func (c *checking) previous(tx *wire.MsgTx) map[chainhash.Hash]*wire.MsgTx {
 }
 
 func (c *checking) bitcoinInputs(s *Signable, tx *wire.MsgTx, previous map[chainhash.Hash]*wire.MsgTx) ([]*wire.TxOut, int64) {
+	if len(tx.TxIn) > MaxInputs {
+		c.Add("transaction", "transaction.inputs", fmt.Sprintf("at most %d, as many as one session signs", MaxInputs), fmt.Sprint(len(tx.TxIn)))
+		return nil, 0
+	}
 	if len(c.evidence.Inputs) != len(tx.TxIn) {
 		c.Add("source", "evidence.inputs", fmt.Sprintf("a path for each of %d inputs", len(tx.TxIn)), fmt.Sprint(len(c.evidence.Inputs)))
 		return nil, 0
@@ -98,9 +102,14 @@ func (c *checking) bitcoinInputs(s *Signable, tx *wire.MsgTx, previous map[chain
 // maxSatoshi is the most that can exist (Bitcoin Core's MAX_MONEY).
 const maxSatoshi = 21_000_000 * 100_000_000
 
+// MaxInputs is the most inputs that a transaction may have: a session of the signers takes no more, and what was acked and cannot be signed
+// would hold its coins.
+const MaxInputs = 128
+
 // bitcoinInput derives the address that the input is said to come from and compares the script.
 func (c *checking) bitcoinInput(s *Signable, i int, prevout *wire.TxOut) {
 	path := c.evidence.Inputs[i]
+	c.near(fmt.Sprintf("evidence.inputs[%d]", i), path)
 	child, ok := c.ownPath(fmt.Sprintf("evidence.inputs[%d]", i), path, uint64(i))
 	if !ok {
 		return
@@ -167,13 +176,7 @@ func (c *checking) bitcoinChange(s *Signable, i int, path canon.OwnPath, out *wi
 	if path.Branch != 1 {
 		c.Add("change", field+".branch", "1, the change branch", fmt.Sprint(path.Branch))
 	}
-	highest := int64(-1)
-	if c.HighestIndex != nil {
-		highest = c.HighestIndex(c.wallet.Name, path.Account, path.Branch)
-	}
-	if int64(path.Index) > highest+maxGap {
-		c.Add("change", field+".index", fmt.Sprintf("at most %d", highest+maxGap), fmt.Sprint(path.Index))
-	}
+	c.near(field, path)
 	child, ok := c.ownPath(field, path, path.Position)
 	if !ok {
 		return
@@ -183,6 +186,18 @@ func (c *checking) bitcoinChange(s *Signable, i int, path canon.OwnPath, out *wi
 		return
 	}
 	s.used = append(s.used, AddressUse{Wallet: c.wallet.Name, Account: path.Account, Branch: path.Branch, Index: path.Index})
+}
+
+// near asks that an index is within reach of those that this signer has seen: what lies further no recovery would find, and an invented
+// input must not move the window for change.
+func (c *checking) near(field string, path canon.OwnPath) {
+	highest := int64(-1)
+	if c.HighestIndex != nil {
+		highest = c.HighestIndex(c.wallet.Name, path.Account, path.Branch)
+	}
+	if int64(path.Index) > highest+maxGap {
+		c.Add("index-gap", field+".index", fmt.Sprintf("at most %d", highest+maxGap), fmt.Sprint(path.Index))
+	}
 }
 
 // ownPath derives the key at a path of the request's account.

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"reflect"
+	"slices"
 
 	"github.com/strongroom/strongroom/policy"
 	"github.com/strongroom/strongroom/policy/approval"
@@ -65,15 +65,16 @@ func (c *checking) approvals() {
 	statements := append([]canon.Signed(nil), c.evidence.Statements...)
 	if c.View.Statements != nil {
 		statements = append(statements, c.View.Statements(c.IntentID)...)
+		statements = append(statements, c.View.Statements(c.Intent.Withdrawal)...)
 	}
-	tally, err := approval.Tally(c.Charter, c.IntentID, c.Rule.Quorum, c.Request.Requester, c.evidence.Approvals, statements, canon.TimeOf(c.Now))
+	about := approval.Subject{Intent: c.IntentID, Withdrawal: c.Intent.Withdrawal}
+	tally, err := approval.Tally(c.Charter, about, c.Rule.Quorum, c.Request.Requester, c.evidence.Approvals, statements, canon.TimeOf(c.Now))
 	if err != nil {
 		c.Join("approvals", "evidence.approvals", err)
 		return
 	}
 	c.notAfter = min(c.Intent.NotAfter, c.Request.NotAfter, c.Charter.Genesis().NotAfter)
-	// Any officer can stop a withdrawal, also one whom the quorum does not ask.
-	for _, name := range append(tally.RejectedBy, tally.Outsiders...) {
+	for _, name := range tally.RejectedBy {
 		c.Add("approvals", "evidence.statements", "no rejection", "a rejection by officer "+string(name))
 	}
 	if c.Rule.Action != canon.ActionApprove {
@@ -86,51 +87,44 @@ func (c *checking) approvals() {
 	c.notAfter = min(c.notAfter, tally.NotAfter)
 }
 
-// addresses asks for every payment whether its address is in the client's book.
+// addresses asks for every payment whether its address is in the client's book. Each proof is checked once, however many payments there are.
 func (c *checking) addresses() {
-	used := make([]bool, len(c.evidence.Addresses))
-	for i, out := range c.Request.Outputs {
-		field := fmt.Sprintf("outputs[%d].address", i)
-		at, err := c.entryFor(out)
-		if err != nil {
-			c.Join("whitelist", field, err)
-			continue
-		}
-		if at < 0 {
-			c.Add("whitelist", field, "an address in the book of client "+string(c.Request.Client), fmt.Sprintf("%x without a proof", out.Address))
-			continue
-		}
-		used[at] = true
+	if n := len(c.evidence.Addresses); n > len(c.Request.Outputs) {
+		c.Add("whitelist", "evidence.addresses", fmt.Sprintf("at most one for each of %d outputs", len(c.Request.Outputs)), fmt.Sprint(n))
+		return
 	}
-	for i, u := range used {
-		if !u {
-			c.Add("whitelist", fmt.Sprintf("evidence.addresses[%d]", i), "a valid proof for an output of the request", "another")
+	proven := map[string]bool{}
+	for i, p := range c.evidence.Addresses {
+		address, err := c.entry(i, p)
+		c.Join("whitelist", fmt.Sprintf("evidence.addresses[%d]", i), err)
+		if err == nil {
+			proven[address] = true
+		}
+	}
+	for i, out := range c.Request.Outputs {
+		if !proven[string(out.Address)] {
+			c.Add("whitelist", fmt.Sprintf("outputs[%d].address", i), "an address in the book of client "+string(c.Request.Client), fmt.Sprintf("%x without a proof", out.Address))
 		}
 	}
 }
 
-// entryFor returns the position of the proof for out, -1 if there is none.
-func (c *checking) entryFor(out canon.Output) (int, error) {
-	for i, p := range c.evidence.Addresses {
-		var entry canon.BookEntry
-		if err := canon.Decode(p.Entry, &entry); err != nil {
-			return 0, err
-		}
-		if entry.Chain != c.Request.Chain || string(entry.Address) != string(out.Address) {
-			continue
-		}
-		if _, err := c.Charter.CheckBookProof(p); err != nil {
-			return 0, err
-		}
-		if entry.Client != c.Request.Client {
-			return 0, refusal.New("whitelist", fmt.Sprintf("evidence.addresses[%d].client", i), string(c.Request.Client), string(entry.Client))
-		}
-		if entry.Account != canon.Any && entry.Account != c.Request.Account {
-			return 0, refusal.New("whitelist", fmt.Sprintf("evidence.addresses[%d].account", i), string(c.Request.Account), string(entry.Account))
-		}
-		return i, nil
+// entry verifies a proof and returns its address, which must be one that the request pays to.
+func (c *checking) entry(i int, p canon.BookProof) (string, error) {
+	field := fmt.Sprintf("evidence.addresses[%d]", i)
+	entry, err := c.Charter.CheckBookProof(p)
+	if err != nil {
+		return "", err
 	}
-	return -1, nil
+	paid := func(o canon.Output) bool { return string(o.Address) == string(entry.Address) }
+	switch {
+	case entry.Chain != c.Request.Chain || !slices.ContainsFunc(c.Request.Outputs, paid):
+		return "", refusal.New("whitelist", field, "the address of an output of the request", fmt.Sprintf("%x on %s", entry.Address, entry.Chain))
+	case entry.Client != c.Request.Client:
+		return "", refusal.New("whitelist", field+".client", string(c.Request.Client), string(entry.Client))
+	case entry.Account != canon.Any && entry.Account != c.Request.Account:
+		return "", refusal.New("whitelist", field+".account", string(c.Request.Account), string(entry.Account))
+	}
+	return string(entry.Address), nil
 }
 
 // source looks up wallet, account, chain and key in the charter.
@@ -192,10 +186,10 @@ func (c *checking) exactness(s *Signable) {
 	if !found {
 		c.Add("exact", "evidence.transaction", "one of the intent's transactions", s.transaction.String())
 	}
-	if !reflect.DeepEqual(c.Intent.Inputs, c.evidence.Inputs) {
+	if !slices.Equal(c.Intent.Inputs, c.evidence.Inputs) {
 		c.Add("exact", "evidence.inputs", fmt.Sprint(c.Intent.Inputs), fmt.Sprint(c.evidence.Inputs))
 	}
-	if !reflect.DeepEqual(c.Intent.Change, c.evidence.Change) {
+	if !slices.Equal(c.Intent.Change, c.evidence.Change) {
 		c.Add("exact", "evidence.change", fmt.Sprint(c.Intent.Change), fmt.Sprint(c.evidence.Change))
 	}
 }

@@ -116,7 +116,8 @@ func examineTimes(l *refusal.List, r *Review, v View) {
 	if r.Intent.NotAfter < now {
 		l.Add("expiry", "intent.not_after", fmt.Sprintf("at least %s", now.At()), r.Intent.NotAfter.At().String())
 	}
-	latest := min(r.Request.NotAfter, now+skew+canon.Time(r.Rule.Expiry))
+	// Counted from the request's own beginning: a coordinator that sits on it gains no time.
+	latest := min(r.Request.NotAfter, r.Request.NotBefore+canon.Time(r.Rule.Expiry))
 	if r.Intent.NotAfter > latest {
 		l.Add("expiry", "intent.not_after", fmt.Sprintf("at most %s", latest.At()), r.Intent.NotAfter.At().String())
 	}

@@ -471,3 +471,69 @@ func FuzzCheck(f *testing.F) {
 		}
 	})
 }
+
+// A coordinator that encodes the intent anew, for the same request, must not shake off a rejection of the withdrawal.
+func TestRejectionOfTheWithdrawalStopsEveryIntentForIt(t *testing.T) {
+	w := newWorld(t)
+	p := w.evmPaper(usd)
+	w.told = []canon.Signed{w.rejection("carol", p.request.WithdrawalID())}
+	for _, seconds := range []canon.Time{0, 1} {
+		p := w.evmPaper(usd)
+		p.onIntent = func(i *canon.Intent) { i.NotAfter -= seconds }
+		_, err := Check(w.encode(p), w.view())
+		refused(t, err, "evidence.statements")
+	}
+}
+
+func TestExactIntentWithoutChangeIsSignable(t *testing.T) {
+	w := newWorld(t)
+	p := w.evmPaper(eth)
+	payload, err := ethereum.Build(ethereum.BuildParams{ChainID: p.evm.ChainID, Nonce: p.evm.Nonce, Tip: p.evm.Tip, FeeCap: p.evm.FeeCap, Gas: p.evm.Gas,
+		To: p.evm.To, Value: p.evm.Amount})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.onIntent = func(i *canon.Intent) {
+		i.Mode, i.Transactions, i.Inputs = canon.Exact, []canon.Digest{canon.TransactionDigest(payload)}, p.evidence.Inputs
+	}
+	if _, err := Check(w.encode(p), w.view()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatNoSessionCanSignIsRefused(t *testing.T) {
+	w := newWorld(t)
+	p := w.bitcoinPaper()
+	for i := range MaxInputs - 1 {
+		p.tx.AddTxIn(&wire.TxIn{PreviousOutPoint: wire.OutPoint{Hash: [32]byte{9}, Index: uint32(i)}, Sequence: 0xfffffffd})
+	}
+	_, err := Check(w.encode(p), w.view())
+	refused(t, err, "transaction.inputs")
+}
+
+// An input out of reach, backed by an invented previous transaction, would move the window for change.
+func TestInputBeyondTheGapIsRefused(t *testing.T) {
+	w := newWorld(t)
+	p := w.bitcoinPaper()
+	p.previous[0].TxOut[1].PkScript = bitcoin.ScriptP2WPKH(w.child(1, 1, 1, 1, 1<<31-1).Public)
+	p.tx.TxIn[0].PreviousOutPoint.Hash = p.previous[0].TxHash()
+	p.evidence.Inputs[0].Branch, p.evidence.Inputs[0].Index = 1, 1<<31-1
+	_, err := Check(w.encode(p), w.view())
+	refused(t, err, "evidence.inputs[0].index")
+}
+
+// Proofs beyond the payments would be work for nothing.
+func TestSurplusProofsAreRefusedUnread(t *testing.T) {
+	w := newWorld(t)
+	p := w.bitcoinPaper()
+	p.onEnd = func(e *canon.Evidence) {
+		for range 9_000 {
+			e.Addresses = append(e.Addresses, canon.BookProof{Entry: []byte{0}})
+		}
+	}
+	_, err := Check(w.encode(p), w.view())
+	refused(t, err, "evidence.addresses")
+	if n := len(refusal.Of(err).Failures); n != 1 {
+		t.Errorf("expected one failure, found %d", n)
+	}
+}

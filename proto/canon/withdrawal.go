@@ -220,7 +220,7 @@ type Statement struct {
 	Officer      Name   `cbor:"2,keyasint"`
 	Serial       uint64 `cbor:"3,keyasint"` // the officer's own count
 	Verb         Verb   `cbor:"4,keyasint"`
-	Object       Digest `cbor:"5,keyasint"` // digest of the intent, amendment or key
+	Object       Digest `cbor:"5,keyasint"` // reject, withdraw: the withdrawal (wid) or the intent; else digest of the amendment or key
 	NotAfter     Time   `cbor:"6,keyasint,omitempty"`
 	Reason       Text   `cbor:"7,keyasint,omitempty"`
 }

@@ -223,8 +223,13 @@ func (o *Organisation) Approve(officer string, intent []byte, notAfter canon.Tim
 
 // Reject returns an officer's statement against an intent.
 func (o *Organisation) Reject(officer string, intent []byte) (canon.Signed, error) {
+	return o.RejectObject(officer, canon.KindIntent.Digest(intent))
+}
+
+// RejectObject returns an officer's statement against an intent or a withdrawal, by digest or id.
+func (o *Organisation) RejectObject(officer string, object canon.Digest) (canon.Signed, error) {
 	document, err := canon.Encode(canon.Statement{Organisation: o.Charter.Organisation(), Officer: canon.Name(officer), Serial: 1, Verb: canon.StateReject,
-		Object: canon.KindIntent.Digest(intent), Reason: "not today"})
+		Object: object, Reason: "not today"})
 	if err != nil {
 		return canon.Signed{}, err
 	}

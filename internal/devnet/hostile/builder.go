@@ -169,7 +169,7 @@ func (b *Builder) Paper(asset canon.AssetID) (*Paper, error) {
 		Intent: canon.Intent{
 			Organisation: r.Organisation, Withdrawal: r.WithdrawalID(), Request: signed, Rule: rule.Name, Quorum: rule.Quorum,
 			CharterNumber: b.Charter.Number(), Charter: b.Charter.Digest(), Mode: canon.Template, FeeCap: r.FeeCap,
-			NotAfter: min(r.NotAfter, b.now()+canon.Time(rule.Expiry), b.Charter.Genesis().NotAfter),
+			NotAfter: min(r.NotAfter, r.NotBefore+canon.Time(rule.Expiry), b.Charter.Genesis().NotAfter),
 		},
 	}
 	return p, b.Approve(p)
@@ -188,7 +188,7 @@ func (b *Builder) Approve(p *Paper) error {
 			return err
 		}
 		p.Approvals = append(p.Approvals, signed)
-		tally, err := approval.Tally(b.Charter, digest, p.Intent.Quorum, p.Request.Requester, p.Approvals, nil, b.now())
+		tally, err := approval.Tally(b.Charter, approval.Subject{Intent: digest, Withdrawal: p.Intent.Withdrawal}, p.Intent.Quorum, p.Request.Requester, p.Approvals, nil, b.now())
 		if err != nil || tally.Met {
 			return err
 		}
