@@ -8,6 +8,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/strongroom/strongroom/audit"
@@ -42,17 +43,15 @@ func (a *approvalAPI) ListPendingIntents(ctx context.Context, r *strongroomv1.Li
 	if err != nil {
 		return nil, err
 	}
-	page, next, err := a.Store.List(ctx, store.Query{States: []withdrawal.State{withdrawal.AwaitingApproval}, Size: size, Page: r.GetPageToken()})
-	if err != nil {
-		return nil, coded(err)
-	}
-	out := &strongroomv1.ListPendingIntentsResponse{NextPageToken: next}
-	for _, w := range page {
+	out := &strongroomv1.ListPendingIntentsResponse{}
+	q := store.Query{States: []withdrawal.State{withdrawal.AwaitingApproval}, Size: size, Page: r.GetPageToken()}
+	out.NextPageToken, err = a.fill(ctx, q, func(w withdrawal.Withdrawal) (int, error) {
 		intent, err := toIntent(w)
-		if err != nil {
-			return nil, err
-		}
 		out.Intents = append(out.Intents, intent)
+		return proto.Size(intent), err
+	})
+	if err != nil {
+		return nil, err
 	}
 	return out, nil
 }
@@ -120,10 +119,19 @@ func (a *approvalAPI) SubmitStatement(ctx context.Context, r *strongroomv1.Submi
 	return &strongroomv1.SubmitStatementResponse{Withdrawal: withdrawalPrefix + w.ID.String(), State: string(w.State)}, nil
 }
 
-// decided stores what an officer said about an intent, counts, and returns the row after it.
-func (s *Service) decided(ctx context.Context, intent canon.Digest, e withdrawal.Event) (withdrawal.Withdrawal, error) {
+// subject returns the row that an officer spoke about: approvals name the intent, statements the intent or the withdrawal.
+func (s *Service) subject(ctx context.Context, object canon.Digest, e withdrawal.Event) (withdrawal.Withdrawal, error) {
+	w, err := s.Store.WithdrawalByIntent(ctx, object)
+	if missing := (*store.NotFoundError)(nil); e.Statement != nil && errors.As(err, &missing) {
+		return s.Store.Withdrawal(ctx, object)
+	}
+	return w, err
+}
+
+// decided stores what an officer said about a withdrawal, counts, and returns the row after it.
+func (s *Service) decided(ctx context.Context, object canon.Digest, e withdrawal.Event) (withdrawal.Withdrawal, error) {
 	for {
-		w, err := s.Store.WithdrawalByIntent(ctx, intent)
+		w, err := s.subject(ctx, object, e)
 		if err != nil {
 			return w, coded(err)
 		}
@@ -131,7 +139,7 @@ func (s *Service) decided(ctx context.Context, intent canon.Digest, e withdrawal
 			return w, nil
 		}
 		if !withdrawal.Allowed(w.State, e.Kind) {
-			return w, status.Errorf(codes.FailedPrecondition, "intent %s: expected a withdrawal that can still be decided on, found one in state %s", intent, w.State)
+			return w, status.Errorf(codes.FailedPrecondition, "%s: expected a withdrawal that can still be decided on, found one in state %s", object, w.State)
 		}
 		w, err = s.applyOnce(ctx, w, e)
 		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) {

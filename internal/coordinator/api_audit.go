@@ -68,7 +68,9 @@ func (a *auditAPI) ListAuditLeaves(ctx context.Context, r *strongroomv1.ListAudi
 		return nil, err
 	}
 	out := &strongroomv1.ListAuditLeavesResponse{}
-	for _, l := range leaves {
+	for room := roomInMessage; len(leaves) > 0 && room > 0; leaves = leaves[1:] {
+		l := leaves[0]
+		room -= len(l.Data)
 		out.Leaves = append(out.Leaves, &strongroomv1.AuditLeaf{Index: uint64(l.Index), Data: l.Data})
 	}
 	return out, nil

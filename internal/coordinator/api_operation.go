@@ -18,16 +18,24 @@ type operationAPI struct {
 	*Service
 }
 
-// GetStatus implements the service, from what was learnt at the last look around.
-func (a *operationAPI) GetStatus(context.Context, *strongroomv1.GetStatusRequest) (*strongroomv1.GetStatusResponse, error) {
+// GetStatus implements the service, from what was learnt at the last look around. Clients see what is reachable, not why it is not.
+func (a *operationAPI) GetStatus(ctx context.Context, _ *strongroomv1.GetStatusRequest) (*strongroomv1.GetStatusResponse, error) {
+	c, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	brief := onlyClient(c) != ""
 	out := &strongroomv1.GetStatusResponse{Organisation: a.Charter.Organisation().String(), Genesis: a.Genesis}
 	for _, s := range a.Charter.Genesis().Signers {
 		out.Signers = append(out.Signers, a.signers.status(s.Name))
+		if brief {
+			out.Signers[len(out.Signers)-1].Error = ""
+		}
 	}
 	for _, c := range a.Charter.Genesis().Chains {
 		height, err := a.chains[c.ID].state()
 		st := &strongroomv1.ChainStatus{Chain: string(c.ID), Height: height}
-		if err != nil {
+		if err != nil && !brief {
 			st.Error = clean(err.Error())
 		}
 		out.Chains = append(out.Chains, st)

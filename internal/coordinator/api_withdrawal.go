@@ -6,6 +6,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/strongroom/strongroom/internal/coordinator/store"
@@ -82,13 +83,14 @@ func (a *withdrawalAPI) ListWithdrawals(ctx context.Context, r *strongroomv1.Lis
 		}
 		q.States = []withdrawal.State{state}
 	}
-	page, next, err := a.Store.List(ctx, q)
+	out := &strongroomv1.ListWithdrawalsResponse{}
+	out.NextPageToken, err = a.fill(ctx, q, func(w withdrawal.Withdrawal) (int, error) {
+		shown := a.toWithdrawal(w)
+		out.Withdrawals = append(out.Withdrawals, shown)
+		return proto.Size(shown), nil
+	})
 	if err != nil {
-		return nil, coded(err)
-	}
-	out := &strongroomv1.ListWithdrawalsResponse{NextPageToken: next}
-	for _, w := range page {
-		out.Withdrawals = append(out.Withdrawals, a.toWithdrawal(w))
+		return nil, err
 	}
 	return out, nil
 }
@@ -101,16 +103,9 @@ func (a *withdrawalAPI) WatchWithdrawalEvents(r *strongroomv1.WatchWithdrawalEve
 	if err != nil {
 		return err
 	}
-	var only *canon.Digest
-	if r.GetName() != "" {
-		id, err := digestOf("name", withdrawalPrefix, r.GetName())
-		if err != nil {
-			return err
-		}
-		if _, err := a.visible(ctx, id); err != nil {
-			return err
-		}
-		only = &id
+	only, err := a.filter(ctx, r.GetName())
+	if err != nil {
+		return err
 	}
 	v := &viewer{Service: a.Service, client: onlyClient(c), owners: map[canon.Digest]canon.Name{}}
 	next := max(r.GetFromSequence(), 1)
@@ -137,10 +132,25 @@ func (a *withdrawalAPI) WatchWithdrawalEvents(r *strongroomv1.WatchWithdrawalEve
 		}
 		select {
 		case <-changed:
+		case <-a.closing:
+			return status.Error(codes.Unavailable, "the service stops; go on from the next sequence number elsewhere or later")
 		case <-ctx.Done():
 			return status.FromContextError(ctx.Err()).Err()
 		}
 	}
+}
+
+// filter returns the withdrawal of that name, if the caller may see it; nil for no name.
+func (a *withdrawalAPI) filter(ctx context.Context, name string) (*canon.Digest, error) {
+	if name == "" {
+		return nil, nil
+	}
+	id, err := digestOf("name", withdrawalPrefix, name)
+	if err != nil {
+		return nil, err
+	}
+	_, err = a.visible(ctx, id)
+	return &id, err
 }
 
 // viewer decides which events a stream shows.

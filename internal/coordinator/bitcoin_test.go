@@ -195,3 +195,27 @@ func (c *ledgerChain) DepthOf(_ context.Context, b chain.Block) (int64, error) {
 }
 
 func (c *ledgerChain) FeeRate(context.Context, int) (int64, error) { return c.rate, nil }
+
+// reorganise replaces the tip by two other blocks; its transactions are forgotten or go back to the pool.
+func (c *ledgerChain) reorganise(forget bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	last := c.blocks[len(c.blocks)-1]
+	c.blocks = c.blocks[:len(c.blocks)-1]
+	c.pool = nil
+	for range 2 {
+		c.mineLocked()
+		c.blocks[len(c.blocks)-1].Header.Version = 9
+	}
+	// The second block must follow the first as it is now.
+	c.blocks[len(c.blocks)-1].Header.PrevBlock = c.blocks[len(c.blocks)-2].BlockHash()
+	for _, tx := range last.Transactions[1:] {
+		if !forget {
+			c.pool = append(c.pool, tx)
+			continue
+		}
+		for _, in := range tx.TxIn {
+			delete(c.spent, in.PreviousOutPoint)
+		}
+	}
+}

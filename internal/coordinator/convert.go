@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"strings"
@@ -103,6 +104,34 @@ func pageSize(n int32) (int, error) {
 		return 50, nil
 	}
 	return int(min(n, 1000)), nil
+}
+
+// roomInMessage is how many bytes of rows go into one page, well below what one message may have (rpc.MaxPlain).
+const roomInMessage = 2 << 20
+
+// fill reads withdrawals in small steps and hands each to add, which returns its size, until there are as many as the query asks for or
+// the message is full. It returns the token of what follows: a page may be shorter than asked for, as google.aip.dev/158 has it.
+func (s *Service) fill(ctx context.Context, q store.Query, add func(withdrawal.Withdrawal) (int, error)) (string, error) {
+	const step = 10
+	room, wanted := roomInMessage, q.Size
+	for {
+		q.Size = min(step, wanted)
+		page, next, err := s.Store.List(ctx, q)
+		if err != nil {
+			return "", coded(err)
+		}
+		for _, w := range page {
+			size, err := add(w)
+			if err != nil {
+				return "", err
+			}
+			room -= size
+		}
+		if wanted -= len(page); wanted <= 0 || room <= 0 || next == "" {
+			return next, nil
+		}
+		q.Page = next
+	}
 }
 
 // coded gives errors of the store their codes.

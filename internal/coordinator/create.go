@@ -65,8 +65,12 @@ func invalid(err error) error {
 // decide takes a withdrawal out of state requested: denied with every reason, or with an intent. While funds cannot be looked up it
 // stays requested, and the driver tries again.
 func (s *Service) decide(ctx context.Context, w withdrawal.Withdrawal) (withdrawal.Withdrawal, error) {
-	s.deciding.Lock()
-	defer s.deciding.Unlock()
+	f, ok := s.chains[w.Chain]
+	if !ok {
+		return w, fmt.Errorf("withdrawal %s: chain: expected one of the charter, found %s", w.ID, w.Chain)
+	}
+	f.deciding.Lock()
+	defer f.deciding.Unlock()
 	w, err := s.Store.Withdrawal(ctx, w.ID)
 	if err != nil || w.State != withdrawal.Requested {
 		return w, err
@@ -120,6 +124,9 @@ func (s *Service) verdict(ctx context.Context, w withdrawal.Withdrawal, r canon.
 	if err != nil {
 		return withdrawal.Event{}, err
 	}
+	if now := s.now(); intent.NotAfter < now {
+		return deny(refusal.New("expiry", "request.not_before", fmt.Sprintf("a beginning at most %d seconds ago, as rule %s has it", verdict.Rule.Expiry, verdict.Rule.Name), r.NotBefore.At().String())), nil
+	}
 	if err := s.checkLimits(ctx, w.ID, r, verdict.Rule, intent); err != nil {
 		if refusal.Of(err) != nil {
 			return deny(err), nil
@@ -153,7 +160,7 @@ func deny(err error) withdrawal.Event {
 	return withdrawal.Event{Kind: withdrawal.EventDeny, Refusals: refusal.Of(err).Failures}
 }
 
-// intent completes the request by what the rule says.
+// intent completes the request by what the rule says. Its time counts from the request's own beginning, as signers count it.
 func (s *Service) intent(w withdrawal.Withdrawal, r canon.Request, v policy.Verdict) (canon.Intent, error) {
 	feeCap := r.FeeCap
 	coin, ok := s.Charter.NativeAsset(r.Chain)
@@ -172,7 +179,7 @@ func (s *Service) intent(w withdrawal.Withdrawal, r canon.Request, v policy.Verd
 	return canon.Intent{
 		Organisation: s.Charter.Organisation(), Withdrawal: w.ID, Request: w.Request, Rule: v.Rule.Name, Quorum: v.Rule.Quorum,
 		CharterNumber: s.Charter.Number(), Charter: s.Charter.Digest(), Mode: canon.Template, FeeCap: feeCap,
-		NotAfter: min(r.NotAfter, s.now()+canon.Time(v.Rule.Expiry), s.Charter.Genesis().NotAfter),
+		NotAfter: min(r.NotAfter, r.NotBefore+canon.Time(v.Rule.Expiry), s.Charter.Genesis().NotAfter),
 	}, nil
 }
 

@@ -19,9 +19,12 @@ import (
 // lookahead is how many addresses beyond the last one known are watched on each branch: as far as signers let change lie ahead.
 const lookahead = 100
 
-// following is how far a chain was read.
+// following is how far a chain was read, and what happens on it one after the other.
 type following struct {
 	chain canon.Chain
+
+	deciding  sync.Mutex // one decision at a time: funds, and limits, which are of one asset, are read, then taken
+	preparing sync.Mutex // one transaction at a time picks coins, nonces and change addresses
 
 	mu     sync.Mutex
 	height uint64
@@ -49,10 +52,11 @@ func (s *Service) watchChain(ctx context.Context, f *following) {
 	every(ctx, s.Poll, func() {
 		height, err := s.read(ctx, f)
 		f.mu.Lock()
+		news := err != nil && (f.err == nil || f.err.Error() != err.Error())
 		f.height, f.err = height, err
 		f.mu.Unlock()
 		if err != nil {
-			if ctx.Err() == nil {
+			if news && ctx.Err() == nil {
 				s.Log.Warn("chain waits", "chain", string(f.chain.ID), "error", err.Error())
 			}
 			return

@@ -48,14 +48,15 @@ func (s *Service) stepPrepare(ctx context.Context, w withdrawal.Withdrawal) (boo
 	if over, err := s.ended(ctx, w); over || err != nil {
 		return over, turn{}, err
 	}
-	s.preparing.Lock()
-	defer s.preparing.Unlock()
-	if fresh, err := s.Store.Withdrawal(ctx, w.ID); err != nil || fresh.Version != w.Version {
-		return err == nil, turn{}, err
-	}
 	p, err := s.payment(w)
 	if err != nil {
 		return false, turn{}, err
+	}
+	preparing := &s.chains[p.chain.ID].preparing
+	preparing.Lock()
+	defer preparing.Unlock()
+	if fresh, err := s.Store.Withdrawal(ctx, w.ID); err != nil || fresh.Version != w.Version {
+		return err == nil, turn{}, err
 	}
 	var prepared *withdrawal.Prepared
 	if p.chain.Kind == canon.Bitcoin {

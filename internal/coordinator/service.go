@@ -58,10 +58,10 @@ type Service struct {
 	driver  *driver
 	chains  map[canon.ChainID]*following
 
-	deciding  sync.Mutex // one decision at a time: limits and funds are read, then taken
-	preparing sync.Mutex // one transaction at a time picks coins, nonces and change addresses
-	issuing   sync.Mutex // one address at a time takes an index
-	sealing   sync.Mutex // one checkpoint at a time
+	closing chan struct{} // closed when Run ends
+	closed  sync.Once
+	issuing sync.Mutex // one address at a time takes an index
+	sealing sync.Mutex // one checkpoint at a time
 }
 
 // New checks that the parts fit together.
@@ -84,7 +84,7 @@ func New(p Parts) (*Service, error) {
 			return nil, fmt.Errorf("coordinator: signers: expected signers of the charter, found %s", name)
 		}
 	}
-	s := &Service{Parts: p, keys: newKeyring(p.Charter), chains: map[canon.ChainID]*following{}}
+	s := &Service{Parts: p, keys: newKeyring(p.Charter), closing: make(chan struct{}), chains: map[canon.ChainID]*following{}}
 	s.signers = newSigners(p.Signers)
 	s.driver = newDriver(p.Parallel, s.advance, p.Log)
 	for _, c := range g.Chains {
@@ -100,6 +100,7 @@ func New(p Parts) (*Service, error) {
 
 // Run works on withdrawals and follows the chains until ctx ends. Everything that was begun before is taken up again.
 func (s *Service) Run(ctx context.Context) error {
+	defer s.closed.Do(func() { close(s.closing) })
 	s.driver.start(ctx)
 	defer s.driver.stop()
 	open, err := s.unsettled(ctx)

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/strongroom/strongroom/proto/canon"
 	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
@@ -80,7 +81,7 @@ func (s *signers) probe(ctx context.Context, names []canon.Name, learn func(cano
 	for a := range answers {
 		st := &strongroomv1.SignerStatus{Signer: string(a.signer)}
 		if a.err != nil {
-			st.Error = status.Convert(a.err).Message()
+			st.Error = clean(status.Convert(a.err).Message())
 		} else {
 			st = a.value.GetStatus()
 			if st == nil {
@@ -98,12 +99,12 @@ func (s *signers) probe(ctx context.Context, names []canon.Name, learn func(cano
 	return reachable
 }
 
-// status returns the last known status of a signer.
+// status returns a copy of the last known status of a signer.
 func (s *signers) status(name canon.Name) *strongroomv1.SignerStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if st := s.statuses[name]; st != nil {
-		return st
+		return proto.CloneOf(st)
 	}
 	return &strongroomv1.SignerStatus{Signer: string(name), Error: "not asked yet"}
 }

@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/strongroom/strongroom/internal/coordinator/store"
@@ -112,20 +113,23 @@ func (s *Service) count(w withdrawal.Withdrawal) (approval.Result, error) {
 	if err := canon.Decode(w.Intent, &intent); err != nil {
 		return approval.Result{}, err
 	}
-	return approval.Tally(s.Charter, w.IntentDigest, intent.Quorum, w.Requester, w.Approvals, w.Statements, s.now())
+	return approval.Tally(s.Charter, approval.Subject{Intent: w.IntentDigest, Withdrawal: w.ID}, intent.Quorum, w.Requester, w.Approvals, w.Statements, s.now())
 }
 
-// ended asks whether an approved withdrawal was rejected after all or is too late, and ends it. Approvals lapse too.
+// ended asks whether an approved withdrawal was rejected after all, lost its approvals, or is too late, and ends it.
 func (s *Service) ended(ctx context.Context, w withdrawal.Withdrawal) (bool, error) {
 	result, err := s.count(w)
 	if err != nil {
 		return false, err
 	}
-	event := withdrawal.Event{Kind: withdrawal.EventExpire}
+	event := withdrawal.Event{Kind: withdrawal.EventReject}
 	switch {
 	case len(result.RejectedBy) > 0:
-		event = withdrawal.Event{Kind: withdrawal.EventReject, Refusals: rejections(result)}
-	case s.now() > w.NotAfter || !result.Met && s.quorumNeeded(w):
+		event.Refusals = rejections(result)
+	case s.now() > w.NotAfter:
+		event.Kind = withdrawal.EventExpire
+	case !result.Met && s.quorumNeeded(w):
+		event.Refusals = failure("approvals", "intent", "a quorum of approvals that are still valid", fmt.Sprintf("those of %v", result.Approvers))
 	default:
 		return false, nil
 	}

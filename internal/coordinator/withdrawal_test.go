@@ -51,6 +51,7 @@ func TestDeniedRequestsNameTheRule(t *testing.T) {
 		{"beyond the daily limit", "limit btc-day", amount(310_000_000)},
 		{"beyond every rule", "default-deny", amount(1_000_000_001)},
 		{"dust", "outputs", amount(200)},
+		{"older than its rule allows", "expiry", func(r *canon.Request) { r.NotBefore -= 7200 }},
 	}
 	for _, tt := range tests {
 		row := w.create(tt.name[:3]+"-"+tt.rule[:3], tt.change)

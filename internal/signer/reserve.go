@@ -45,7 +45,7 @@ func (s *Signer) Reserve(ctx context.Context, r *strongroomv1.ReserveRequest) (*
 	promise := ledger.Promise{Reservation: r.GetReservation(), Intent: checked.intent, Evidence: evidence}
 	ack, err := s.config.Ledger.Reserve(promise, func(x *ledger.Index) error {
 		// Only what an officer said since can have changed.
-		if len(x.Statements(checked.IntentDigest())) == checked.statements {
+		if known(x, checked.IntentDigest(), checked.Withdrawal()) == checked.statements {
 			return nil
 		}
 		_, err := s.examine(r.GetEvidence(), r.GetReservation(), x)
@@ -65,7 +65,12 @@ func (s *Signer) Reserve(ctx context.Context, r *strongroomv1.ReserveRequest) (*
 type checked struct {
 	*guard.Signable
 	intent     []byte // encoding
-	statements int    // that were known about the intent
+	statements int    // that were known about the intent and the withdrawal
+}
+
+// known counts what officers said about an intent and its withdrawal.
+func known(f facts, intent, withdrawal canon.Digest) int {
+	return len(f.Statements(intent)) + len(f.Statements(withdrawal))
 }
 
 // examine runs the guard on the evidence and holds the reservation against it.
@@ -74,7 +79,7 @@ func (s *Signer) examine(evidence, reservation []byte, f facts) (checked, error)
 	if err := canon.Decode(reservation, &doc); err != nil {
 		return checked{}, refusal.New("encoding", "reservation", "a canonical document", err.Error())
 	}
-	statements := len(f.Statements(doc.Intent))
+	statements := known(f, doc.Intent, doc.Withdrawal)
 	view := s.view(f)
 	signable, err := guard.Check(evidence, view)
 	if err != nil {

@@ -71,8 +71,8 @@ func recordStatement(w *Withdrawal, e Event) error {
 	if err := decodeSigned(*e.Statement, &s); err != nil {
 		return err
 	}
-	if s.Object != w.IntentDigest {
-		return fmt.Errorf("statement: object: expected %s, found %s", w.IntentDigest, s.Object)
+	if s.Object != w.IntentDigest && s.Object != w.ID {
+		return fmt.Errorf("statement: object: expected intent %s or withdrawal %s, found %s", w.IntentDigest, w.ID, s.Object)
 	}
 	var err error
 	w.Statements, err = include("statement", w.Statements, *e.Statement)
