@@ -78,9 +78,8 @@ func (s *Service) attest(ctx context.Context, wallet canon.Wallet, account canon
 	want := int(s.Charter.Genesis().Roster.Faults + 1)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	request := &strongroomv1.AttestAddressRequest{Wallet: string(place.Wallet), Account: string(place.Account), Branch: place.Branch, Index: place.Index}
 	answers := ask(ctx, s.signers, key.Holders, reserveTimeout, func(ctx context.Context, c strongroomv1.SignerServiceClient) (*strongroomv1.AttestAddressResponse, error) {
-		return c.AttestAddress(ctx, request)
+		return attestFrom(ctx, c, place)
 	})
 	var got []canon.Signed
 	var failures []error

@@ -93,7 +93,7 @@ func (s *Service) askReservation(ctx context.Context, w withdrawal.Withdrawal, e
 	defer cancel()
 	request := &strongroomv1.ReserveRequest{Evidence: evidence, Reservation: w.Prepared.Reservation}
 	answers := ask(ctx, s.signers, names, reserveTimeout, func(ctx context.Context, c strongroomv1.SignerServiceClient) (*strongroomv1.ReserveResponse, error) {
-		return c.Reserve(ctx, request)
+		return reserveFrom(ctx, c, w, request)
 	})
 	for a := range answers {
 		if a.err != nil {
