@@ -12,6 +12,7 @@ import (
 	"github.com/btcsuite/btcd/btcutil"
 
 	"github.com/strongroom/strongroom/internal/devnet/chains"
+	"github.com/strongroom/strongroom/internal/devnet/process"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 )
@@ -42,7 +43,7 @@ type Devnet struct {
 
 	genesis     string // path
 	book        string // path of the entries
-	coordinator *Process
+	coordinator *process.Process
 	address     string // of the coordinator
 	lock        *os.File
 	deposits    map[string]string // first deposit address by wallet/account
@@ -112,11 +113,11 @@ func (d *Devnet) claim() error {
 // Down stops everything that Up started.
 func (d *Devnet) Down() {
 	if d.coordinator != nil {
-		d.coordinator.Stop()
+		_ = d.coordinator.Stop()
 	}
 	for _, n := range d.Nodes {
 		if n.process != nil {
-			n.process.Stop()
+			_ = n.process.Stop()
 		}
 	}
 	if d.stopMining != nil {

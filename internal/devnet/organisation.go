@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/strongroom/strongroom/internal/devnet/process"
 	"github.com/strongroom/strongroom/proto/canon"
 )
 
@@ -42,7 +43,7 @@ type Node struct {
 	Address  string // host:port
 	Conf     string // path of softhsm2.conf
 	module   string // PKCS#11
-	process  *Process
+	process  *process.Process
 }
 
 // charterData fills genesis.toml.tmpl.

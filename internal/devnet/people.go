@@ -10,11 +10,12 @@ import (
 	"strings"
 
 	"github.com/strongroom/strongroom/hsm/pkcs11"
+	"github.com/strongroom/strongroom/internal/devnet/process"
 )
 
 // run runs one of the project's binaries.
 func (d *Devnet) run(ctx context.Context, env []string, binary string, args ...string) (string, error) {
-	return Run(ctx, env, filepath.Join(d.Bin, binary), args...)
+	return process.Run(ctx, env, filepath.Join(d.Bin, binary), args...)
 }
 
 // runJSON runs one of the project's binaries with --json and decodes what it prints, also when it ends with another code than 0.

@@ -16,6 +16,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/strongroom/strongroom/hsm/pkcs11"
+	"github.com/strongroom/strongroom/internal/devnet/process"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 )
@@ -166,7 +167,7 @@ const startTimeout = time.Minute
 func (d *Devnet) StartNode(ctx context.Context, n *Node) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	p, err := Start(n.Name, n.Dir, n.environment(), filepath.Join(d.Bin, "strongroom-node"), "run", "--config", filepath.Join(n.Dir, "node.toml"))
+	p, err := process.Start(n.Name, n.Dir, n.environment(), filepath.Join(d.Bin, "strongroom-node"), "run", "--config", filepath.Join(n.Dir, "node.toml"))
 	if err != nil {
 		return err
 	}
@@ -195,7 +196,7 @@ func (d *Devnet) startCoordinator(ctx context.Context, crashAt string) error {
 		env = []string{"STRONGROOM_CRASH_AT=" + crashAt}
 	}
 	dir := filepath.Dir(d.genesis)
-	p, err := Start("strongroomd", dir, env, filepath.Join(d.Bin, "strongroomd"), "run", "--config", filepath.Join(dir, "strongroomd.toml"))
+	p, err := process.Start("strongroomd", dir, env, filepath.Join(d.Bin, "strongroomd"), "run", "--config", filepath.Join(dir, "strongroomd.toml"))
 	if err != nil {
 		return err
 	}
@@ -205,12 +206,14 @@ func (d *Devnet) startCoordinator(ctx context.Context, crashAt string) error {
 
 // RestartCoordinator stops the coordinator, if it runs, and starts it again; crashAt names a point at which it will kill itself, empty for none.
 func (d *Devnet) RestartCoordinator(ctx context.Context, crashAt string) error {
-	d.coordinator.Stop()
+	if err := d.coordinator.Stop(); err != nil {
+		return err
+	}
 	return d.startCoordinator(ctx, crashAt)
 }
 
 // StopCoordinator stops the coordinator.
-func (d *Devnet) StopCoordinator() { d.coordinator.Stop() }
+func (d *Devnet) StopCoordinator() error { return d.coordinator.Stop() }
 
 // CoordinatorKilled waits until the coordinator has ended, and asks that SIGKILL ended it.
 func (d *Devnet) CoordinatorKilled(ctx context.Context) error {
@@ -222,12 +225,12 @@ func (d *Devnet) CoordinatorKilled(ctx context.Context) error {
 		return fmt.Errorf("the coordinator lives on: %w", ctx.Err())
 	}
 	var exit *exec.ExitError
-	if errors.As(d.coordinator.err, &exit) {
+	if errors.As(d.coordinator.Err(), &exit) {
 		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signal() == syscall.SIGKILL {
 			return nil
 		}
 	}
-	return fmt.Errorf("expected the coordinator to be killed by signal 9, found %v", d.coordinator.err)
+	return fmt.Errorf("expected the coordinator to be killed by signal 9, found %v", d.coordinator.Err())
 }
 
 // CoordinatorAddress returns host:port of the coordinator.
@@ -244,7 +247,7 @@ func (d *Devnet) Book() string { return d.book }
 // Ended receives the name of a process that ended.
 func (d *Devnet) Ended() <-chan string {
 	ended := make(chan string, len(d.Nodes)+1)
-	for _, p := range append([]*Process{d.coordinator}, d.processes()...) {
+	for _, p := range append([]*process.Process{d.coordinator}, d.processes()...) {
 		go func() {
 			<-p.Done()
 			ended <- p.Name
@@ -253,8 +256,8 @@ func (d *Devnet) Ended() <-chan string {
 	return ended
 }
 
-func (d *Devnet) processes() []*Process {
-	var all []*Process
+func (d *Devnet) processes() []*process.Process {
+	var all []*process.Process
 	for _, n := range d.Nodes {
 		all = append(all, n.process)
 	}

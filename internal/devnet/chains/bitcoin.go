@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/rpcclient"
 
+	"github.com/strongroom/strongroom/internal/devnet/process"
 	"github.com/strongroom/strongroom/wallets/chain"
 )
 
@@ -30,8 +32,6 @@ const (
 	mineBatch = 20
 	// startTimeout limits the start when the caller sets no shorter limit.
 	startTimeout = time.Minute
-	// readyPoll is how often a starting node is asked whether it answers yet.
-	readyPoll = 20 * time.Millisecond
 )
 
 // network is the chain's parameters; regtest lets anyone mine at once.
@@ -41,7 +41,8 @@ var network = &chaincfg.RegressionNetParams
 type Bitcoin struct {
 	dir    string
 	conf   chain.BitcoinConfig
-	proc   *process
+	proc   *process.Process
+	logged int64 // size of the log before this run
 	node   *chain.BitcoinNode
 	rpc    *rpcclient.Client
 	mu     sync.Mutex // one miner, one faucet payment at a time
@@ -73,16 +74,32 @@ func StartBitcoin(ctx context.Context, dir, btcdPath string) (*Bitcoin, error) {
 	if err != nil {
 		return nil, err
 	}
-	proc, err := startProcess(btcdPath, btcdArgs(dir, f.address), filepath.Join(dir, "btcd.log"))
+	logged, err := sizeOf(filepath.Join(dir, "btcd.log"))
 	if err != nil {
 		return nil, err
 	}
-	b := &Bitcoin{dir: dir, proc: proc, faucet: f}
+	proc, err := process.Start("btcd", dir, nil, btcdPath, btcdArgs(dir, f.address)...)
+	if err != nil {
+		return nil, err
+	}
+	b := &Bitcoin{dir: dir, proc: proc, logged: logged, faucet: f}
 	if err := b.connect(ctx, password); err != nil {
 		err = fmt.Errorf("btcd in %s: %w", dir, err)
 		return nil, errors.Join(err, b.Close())
 	}
 	return b, nil
+}
+
+// sizeOf returns a file's size, 0 if there is none.
+func sizeOf(path string) (int64, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
 }
 
 // btcdArgs: no listener for peers, no seeds, and a port for RPC that the system picks. The password is in the configuration file.
@@ -132,7 +149,11 @@ func loadKey(path string) (*btcec.PrivateKey, error) {
 
 // connect waits for the RPC to answer, and fills the faucet.
 func (b *Bitcoin) connect(ctx context.Context, password string) error {
-	addr, err := b.proc.address(ctx)
+	var addr string
+	err := b.proc.Await(ctx, func(context.Context) (err error) {
+		addr, err = b.listening()
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -150,7 +171,7 @@ func (b *Bitcoin) connect(ctx context.Context, password string) error {
 	}
 	go func() {
 		// The RPC client would go on trying for half a minute.
-		<-b.proc.done
+		<-b.proc.Done()
 		b.rpc.Shutdown()
 	}()
 	tip, err := b.node.Tip(ctx)
@@ -165,23 +186,35 @@ func (b *Bitcoin) connect(ctx context.Context, password string) error {
 	return nil
 }
 
-// dial asks the node until it answers. The log line about the listener comes shortly before the RPC server serves.
-func (b *Bitcoin) dial(ctx context.Context) (*chain.BitcoinNode, error) {
-	ticker := time.NewTicker(readyPoll)
-	defer ticker.Stop()
-	for {
-		node, err := chain.DialBitcoin(ctx, b.conf)
-		if err == nil || errors.Is(err, chain.ErrWrongChain) {
-			return node, err
-		}
-		select {
-		case <-b.proc.done:
-			return nil, fmt.Errorf("ended while starting: %v", b.proc.err)
-		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("waiting for the RPC: %w", ctx.Err()), err)
-		case <-ticker.C:
-		}
+// listener is what btcd logs once per RPC listener, with the port that the system picked.
+var listener = regexp.MustCompile(`RPC server listening on (127\.0\.0\.1:[0-9]+)`)
+
+// listening returns the RPC address that this run of the node has logged. An earlier run's lines come before its own first one.
+func (b *Bitcoin) listening() (string, error) {
+	log, err := os.ReadFile(b.proc.Log)
+	if err != nil {
+		return "", err
 	}
+	found := listener.FindAllSubmatch(log[b.logged:], -1)
+	if len(found) == 0 {
+		return "", errors.New("no RPC listener yet")
+	}
+	return string(found[len(found)-1][1]), nil
+}
+
+// dial asks the node until it answers. The log line about the listener comes shortly before the RPC server serves.
+func (b *Bitcoin) dial(ctx context.Context) (node *chain.BitcoinNode, err error) {
+	var wrong error
+	err = b.proc.Await(ctx, func(ctx context.Context) error {
+		n, err := chain.DialBitcoin(ctx, b.conf)
+		if errors.Is(err, chain.ErrWrongChain) {
+			wrong = err
+			return nil
+		}
+		node = n
+		return err
+	})
+	return node, errors.Join(err, wrong)
 }
 
 // Config is how a client reaches the node: a loopback URL, and the password in a file.
@@ -194,10 +227,10 @@ func (b *Bitcoin) Node() *chain.BitcoinNode { return b.node }
 func (b *Bitcoin) Params() *chaincfg.Params { return network }
 
 // PID is the process id of btcd.
-func (b *Bitcoin) PID() int { return b.proc.child.Pid }
+func (b *Bitcoin) PID() int { return b.proc.PID() }
 
 // Done is closed when btcd has ended.
-func (b *Bitcoin) Done() <-chan struct{} { return b.proc.done }
+func (b *Bitcoin) Done() <-chan struct{} { return b.proc.Done() }
 
 // Close stops btcd and waits until it has ended.
 func (b *Bitcoin) Close() error {
@@ -207,7 +240,7 @@ func (b *Bitcoin) Close() error {
 	if b.node != nil {
 		b.node.Close()
 	}
-	return b.proc.stop()
+	return b.proc.Stop()
 }
 
 // Mine makes n blocks, whose rewards go to the faucet, and returns their hashes.

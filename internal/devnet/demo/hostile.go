@@ -23,7 +23,9 @@ import (
 
 // hostile lets somebody else sit at the coordinator's place, with its key, and ask the signers for what nobody approved.
 func (s *scene) hostile(ctx context.Context) error {
-	s.d.StopCoordinator()
+	if err := s.d.StopCoordinator(); err != nil {
+		return err
+	}
 	conf, err := s.hostileConfig()
 	if err != nil {
 		return err

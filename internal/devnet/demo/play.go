@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/strongroom/strongroom/internal/devnet"
+	"github.com/strongroom/strongroom/internal/devnet/process"
 	"github.com/strongroom/strongroom/proto/canon"
 	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
 )
@@ -92,7 +93,7 @@ func (s *scene) ask(ctx context.Context, p plan) (created, error) {
 	var got created
 	err := s.d.Strongroom(ctx, p.client, &got, "withdraw", "--wallet", wallet, "--account", p.client.Name+"-main", "--to", p.to, "--amount", p.amount,
 		"--fee-cap", p.fee, "--request-id", fmt.Sprintf("demo-%d", s.count))
-	var code *devnet.CommandError
+	var code *process.CommandError
 	if errors.As(err, &code) && code.Code == exitRefused && got.State == "denied" {
 		err = nil
 	}

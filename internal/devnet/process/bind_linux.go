@@ -1,4 +1,4 @@
-package chains
+package process
 
 import (
 	"os/exec"

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package chains
+package process
 
 import "os/exec"
 

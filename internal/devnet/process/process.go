@@ -1,4 +1,6 @@
-package devnet
+// Package process runs children that end with their parent, each with a log of its own, and commands to their end. It is for the devnet
+// and for tests.
+package process
 
 import (
 	"context"
@@ -14,13 +16,16 @@ import (
 	"time"
 )
 
-// Process is a child with a log of its own. It dies with the process that started it, even by SIGKILL.
+// stopTimeout is how long a child may take to stop on its own before it is killed.
+const stopTimeout = 10 * time.Second
+
+// Process is a child. Its methods are safe for concurrent use.
 type Process struct {
 	Name string
 	Log  string // path of its standard output and error
 	cmd  *exec.Cmd
 	done chan struct{}
-	err  error
+	err  error // how it ended, valid once done is closed
 }
 
 // starter runs every start of a child on one OS thread that lives as long as the process: Linux sends a child's parent-death signal
@@ -36,7 +41,7 @@ var starter = sync.OnceValue(func() chan func() {
 	return jobs
 })
 
-// Start runs path with args; its output goes to dir/name.log. env is appended to the environment.
+// Start runs path with args. Its output is appended to dir/name.log, env to its environment.
 func Start(name, dir string, env []string, path string, args ...string) (*Process, error) {
 	log, err := os.OpenFile(filepath.Join(dir, name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -46,11 +51,11 @@ func Start(name, dir string, env []string, path string, args ...string) (*Proces
 	p := &Process{Name: name, Log: log.Name(), cmd: exec.Command(path, args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.Env = append(os.Environ(), env...)
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	bindToParent(p.cmd)
 	started := make(chan error)
 	starter() <- func() { started <- p.cmd.Start() }
 	if err := <-started; err != nil {
-		return nil, fmt.Errorf("start %s: %w", name, err)
+		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
 	go func() {
 		p.err = p.cmd.Wait()
@@ -65,6 +70,16 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 // Done is closed when the child has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
+// Err returns how the child ended, nil while it runs and for exit code 0.
+func (p *Process) Err() error {
+	select {
+	case <-p.done:
+		return p.err
+	default:
+		return nil
+	}
+}
+
 // Kill ends the child with SIGKILL and waits for it.
 func (p *Process) Kill() {
 	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -73,16 +88,20 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
-// Stop asks the child to end, and kills it if it has not within ten seconds.
-func (p *Process) Stop() {
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return
+// Stop asks the child to end, by its own process id, and kills it when it does not.
+func (p *Process) Stop() error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
 	}
+	limit := time.NewTimer(stopTimeout)
+	defer limit.Stop()
 	select {
 	case <-p.done:
-	case <-time.After(10 * time.Second):
-		p.Kill()
+		return nil
+	case <-limit.C:
 	}
+	p.Kill()
+	return fmt.Errorf("%s did not stop within %s and was killed", p.Name, stopTimeout)
 }
 
 // Tail returns the last lines of the child's log.
@@ -95,9 +114,12 @@ func (p *Process) Tail(lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// Await calls ready until it returns nil, and fails when the child ends first or ctx is done.
+// readyPoll is how often a starting child is asked whether it is ready.
+const readyPoll = 20 * time.Millisecond
+
+// Await calls ready until it returns nil, and fails when the child ends first or ctx is done. The error ends with the child's log.
 func (p *Process) Await(ctx context.Context, ready func(context.Context) error) error {
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(readyPoll)
 	defer tick.Stop()
 	for {
 		last := ready(ctx)
@@ -114,22 +136,26 @@ func (p *Process) Await(ctx context.Context, ready func(context.Context) error) 
 	}
 }
 
-// Run runs a command to its end and returns its standard output; the error holds its standard error.
+// Run runs a command to its end and returns its standard output, also with an error. env is appended to its environment.
 func Run(ctx context.Context, env []string, path string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = append(os.Environ(), env...)
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
-		return out.String(), &CommandError{Command: filepath.Base(path) + " " + strings.Join(args, " "), Code: cmd.ProcessState.ExitCode(), Output: strings.TrimSpace(errs.String()), err: err}
+		code := -1
+		if cmd.ProcessState != nil {
+			code = cmd.ProcessState.ExitCode()
+		}
+		return out.String(), &CommandError{Command: filepath.Base(path) + " " + strings.Join(args, " "), Code: code, Output: strings.TrimSpace(errs.String()), err: err}
 	}
 	return out.String(), nil
 }
 
-// CommandError is a command that ended with another code than 0.
+// CommandError is a command that did not end with exit code 0.
 type CommandError struct {
 	Command string
-	Code    int
+	Code    int    // -1 if it never started or was killed
 	Output  string // standard error
 	err     error
 }
