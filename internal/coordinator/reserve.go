@@ -91,9 +91,10 @@ func (s *Service) askReservation(ctx context.Context, w withdrawal.Withdrawal, e
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	asked := w // w goes on while signers are asked
 	request := &strongroomv1.ReserveRequest{Evidence: evidence, Reservation: w.Prepared.Reservation}
 	answers := ask(ctx, s.signers, names, reserveTimeout, func(ctx context.Context, c strongroomv1.SignerServiceClient) (*strongroomv1.ReserveResponse, error) {
-		return reserveFrom(ctx, c, w, request)
+		return reserveFrom(ctx, c, asked, request)
 	})
 	for a := range answers {
 		if a.err != nil {
