@@ -34,6 +34,13 @@ const (
 	keygenTimeout = 15 * time.Minute
 )
 
+// Bounds of one caller.
+const (
+	maxStreams     = 32 // of a connection
+	maxConnections = 16 // of a key
+	deliverTimeout = 30 * time.Second
+)
+
 // callers returns the roles that the charter gives a TLS key.
 func callers(c *charter.Charter, key canon.PublicKey) []rpc.Caller {
 	var all []rpc.Caller
@@ -65,8 +72,9 @@ func (s *Signer) NewServer() (*grpc.Server, error) {
 			return callers(s.config.Charter, key)
 		}},
 		Log:        s.config.Log.With(slog.String("part", "rpc")),
-		MaxMessage: rpc.MaxEvidence,
+		MaxMessage: rpc.MaxEvidence, MaxStreams: maxStreams, Connections: maxConnections,
 		Timeouts: map[string]time.Duration{
+			strongroomv1.PeerService_Deliver_FullMethodName:      deliverTimeout,
 			strongroomv1.SignerService_Sign_FullMethodName:       signTimeout,
 			strongroomv1.SignerService_JoinKeygen_FullMethodName: keygenTimeout,
 		},

@@ -15,11 +15,12 @@ import (
 )
 
 // gap is how far beyond the highest index that this signer has seen an address may lie. A coordinator that needs a later one asks for those
-// in between first.
+// in between first, on the change branch also: so it leads a signer that was away on to the change addresses in use.
 const gap = 100
 
 // AttestAddress derives a receive address from this signer's own copy of the group key and signs it, after recording it as seen.
-func (s *Signer) AttestAddress(_ context.Context, r *strongroomv1.AttestAddressRequest) (*strongroomv1.AttestAddressResponse, error) {
+// Before the first one of a key it makes sure that every holder has the key.
+func (s *Signer) AttestAddress(ctx context.Context, r *strongroomv1.AttestAddressRequest) (*strongroomv1.AttestAddressResponse, error) {
 	p, err := s.placed(r)
 	if err != nil {
 		return nil, err
@@ -27,6 +28,9 @@ func (s *Signer) AttestAddress(_ context.Context, r *strongroomv1.AttestAddressR
 	path, err := wallets.NewPath(p.chain.CoinType, p.wallet.Number, p.account.Number, r.GetBranch(), r.GetIndex())
 	if err != nil {
 		return nil, refusal.New("address", "path", "elements below 2^31", err.Error())
+	}
+	if err := s.confirm(ctx, p.wallet.Key, p.share); err != nil {
+		return nil, err
 	}
 	org := s.config.Charter.Organisation()
 	child, err := wallets.Derive(p.share.PublicKey, wallets.ChainCode(org, p.wallet.Key, p.share.PublicKey), path)
@@ -54,7 +58,7 @@ type site struct {
 	share   *share.Share
 }
 
-// placed looks the address up in the charter and refuses what is no deposit address.
+// placed looks the address up in the charter and refuses what is no address of an account.
 func (s *Signer) placed(r *strongroomv1.AttestAddressRequest) (site, error) {
 	var p site
 	var failures refusal.List
@@ -72,8 +76,9 @@ func (s *Signer) placed(r *strongroomv1.AttestAddressRequest) (site, error) {
 	if p.share, ok = s.share(p.wallet.Key); !ok {
 		failures.Add("address", "key", "a share of key "+string(p.wallet.Key), "none")
 	}
-	if r.GetBranch() != wallets.BranchReceive {
-		failures.Add("address", "branch", fmt.Sprintf("%d, receive", wallets.BranchReceive), fmt.Sprint(r.GetBranch()))
+	if r.GetBranch() > wallets.BranchChange || (p.chain.Kind == canon.EVM && r.GetBranch() != wallets.BranchReceive) {
+		failures.Add("address", "branch", fmt.Sprintf("%d, receive, or %d, change, on Bitcoin", wallets.BranchReceive, wallets.BranchChange),
+			fmt.Sprint(r.GetBranch()))
 	}
 	if p.chain.Kind == canon.EVM && r.GetIndex() != 0 {
 		failures.Add("address", "index", "0: an account has one address on this chain", fmt.Sprint(r.GetIndex()))

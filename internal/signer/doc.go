@@ -9,5 +9,6 @@
 // liveness. Of its peers it expects only what the protocol's own checks verify.
 //
 // It refuses what the guard, the ledger and the charter refuse, by a *refusal.Refusal that says so; it refuses to start a new ledger
-// while it holds a share, and to generate a key of which it holds a share already. Once a ledger write failed it promises and signs nothing.
+// while it holds a share, to attest an address of a key before every holder has it, and to generate a key again of which it holds a share, unless
+// that key was not made everywhere and never used. Once a ledger write failed it promises and signs nothing.
 package signer

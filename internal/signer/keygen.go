@@ -18,19 +18,22 @@ import (
 )
 
 // JoinKeygen takes part in making a key of the charter and answers when this signer's share is sealed and durable. A key that this
-// signer holds a share of is answered with its status; it is never made again.
+// signer holds a share of is answered with its status; it is made again only if it was not made everywhere and was never used, see leave.
 func (s *Signer) JoinKeygen(ctx context.Context, r *strongroomv1.JoinKeygenRequest) (*strongroomv1.JoinKeygenResponse, error) {
 	key, err := s.keyToMake(r.GetKey())
 	if err != nil {
 		return nil, err
 	}
-	if sh, ok := s.share(key.ID); ok {
-		return &strongroomv1.JoinKeygenResponse{Key: keyStatus(sh)}, nil
-	}
-	if !s.keygen.TryLock() {
+	select {
+	case s.keygen <- struct{}{}:
+		defer func() { <-s.keygen }()
+	default:
 		return nil, status.Error(codes.Aborted, "expected no other key generation, found one running")
 	}
-	defer s.keygen.Unlock()
+	if made, err := s.alreadyMade(ctx, key); made || err != nil {
+		st, _ := s.keyStatus(key.ID)
+		return &strongroomv1.JoinKeygenResponse{Key: st}, err
+	}
 	release, err := s.slot()
 	if err != nil {
 		return nil, err
@@ -43,7 +46,22 @@ func (s *Signer) JoinKeygen(ctx context.Context, r *strongroomv1.JoinKeygenReque
 	}
 	s.config.Log.InfoContext(ctx, "key generated", slog.String("key", string(key.ID)), slog.Uint64("epoch", key.Epoch),
 		slog.String("public", fmt.Sprintf("%x…", sh.PublicKey[:8])))
-	return &strongroomv1.JoinKeygenResponse{Key: keyStatus(sh)}, nil
+	st, _ := s.keyStatus(key.ID)
+	return &strongroomv1.JoinKeygenResponse{Key: st}, nil
+}
+
+// alreadyMade reports whether this signer keeps a share that it has. It refuses to make a key again that was confirmed and whose share is
+// gone.
+func (s *Signer) alreadyMade(ctx context.Context, key canon.Key) (bool, error) {
+	sh, ok := s.share(key.ID)
+	if !ok {
+		if public, confirmed := s.config.Ledger.Confirmed(key.ID, key.Epoch); confirmed {
+			return false, refusal.New("key", "key", fmt.Sprintf("the share of public key %x, which every holder confirmed", public), "none")
+		}
+		return false, nil
+	}
+	left, err := s.leave(ctx, key, sh)
+	return !left, err
 }
 
 func (s *Signer) keyToMake(name string) (canon.Key, error) {
@@ -62,10 +80,6 @@ func (s *Signer) keyToMake(name string) (canon.Key, error) {
 }
 
 func (s *Signer) generate(ctx context.Context, key canon.Key, attempt uint64) (*share.Share, error) {
-	// A call that waited for the lock may find the key made.
-	if sh, ok := s.share(key.ID); ok {
-		return sh, nil
-	}
 	committee := s.config.committee(key)
 	doc := canon.Session{
 		Organisation: s.config.Charter.Organisation(), Protocol: canon.ProtocolKeygen, Key: key.ID, KeyEpoch: key.Epoch, Attempt: attempt,
@@ -73,17 +87,25 @@ func (s *Signer) generate(ctx context.Context, key canon.Key, attempt uint64) (*
 	for _, p := range committee.Parties {
 		doc.Participants = append(doc.Participants, canon.Name(p))
 	}
-	id, err := s.config.Ledger.Begin(doc)
+	// A set of pre-parameters is used up by taking it, an attempt by beginning it: neither for nothing.
+	if err := s.config.Ledger.MayBegin(doc); err != nil {
+		return nil, err
+	}
+	_, id, err := canon.Seal(doc)
 	if err != nil {
 		return nil, err
 	}
+	// Others may have begun: what they send waits here for the pre-parameters.
 	session, err := s.mux.Open(transport.SessionID(id), committee.Parties)
 	if err != nil {
-		return nil, err
+		return nil, protocolError(err)
 	}
 	defer session.Close()
 	preParams, err := s.parameters.take(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := s.config.Ledger.Begin(doc); err != nil {
 		return nil, err
 	}
 	sh, err := s.config.Engine.Keygen(ctx, mpc.KeygenConfig{Committee: committee, Self: string(s.config.Self), PreParams: preParams}, session)
@@ -109,8 +131,4 @@ func (s *Signer) keysToCome() int {
 		}
 	}
 	return n
-}
-
-func keyStatus(sh *share.Share) *strongroomv1.KeyStatus {
-	return &strongroomv1.KeyStatus{Key: sh.KeyID, Epoch: sh.Epoch, PublicKey: slices.Clone(sh.PublicKey[:])}
 }

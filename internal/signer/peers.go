@@ -82,6 +82,16 @@ func (p *peers) Send(ctx context.Context, peer string, frame []byte) error {
 	return err
 }
 
+// status asks another signer for its status.
+func (p *peers) status(ctx context.Context, peer string) (*strongroomv1.SignerStatus, error) {
+	conn, ok := p.connections[peer]
+	if !ok {
+		return nil, fmt.Errorf("signer: peer: expected one with an address in the configuration, found %q", peer)
+	}
+	r, err := strongroomv1.NewSignerServiceClient(conn).GetSignerStatus(ctx, &strongroomv1.GetSignerStatusRequest{}, grpc.WaitForReady(true))
+	return r.GetStatus(), err
+}
+
 // Deliver takes frames of the peer that the connection authenticated.
 func (s *Signer) Deliver(stream strongroomv1.PeerService_DeliverServer) error {
 	caller, ok := rpc.CallerFrom(stream.Context())

@@ -25,8 +25,8 @@ func (s *Signer) GetSignerStatus(context.Context, *strongroomv1.GetSignerStatusR
 		Signer: string(s.config.Self), Reachable: true, LedgerLength: state.Length, LedgerHead: hex.EncodeToString(state.Head[:]),
 	}
 	for _, k := range s.config.Charter.Genesis().Keys {
-		if sh, ok := s.share(k.ID); ok {
-			status.Keys = append(status.Keys, keyStatus(sh))
+		if st, ok := s.keyStatus(k.ID); ok {
+			status.Keys = append(status.Keys, st)
 		}
 	}
 	return &strongroomv1.GetSignerStatusResponse{Status: status, ParametersReady: s.parameters.ready()}, nil
@@ -35,22 +35,32 @@ func (s *Signer) GetSignerStatus(context.Context, *strongroomv1.GetSignerStatusR
 // Reserve acks a reservation whose evidence the guard accepts, after it is recorded.
 func (s *Signer) Reserve(ctx context.Context, r *strongroomv1.ReserveRequest) (*strongroomv1.ReserveResponse, error) {
 	rid, evidence := canon.KindReservation.Digest(r.GetReservation()), canon.KindEvidence.Digest(r.GetEvidence())
-	if ack, ok := s.config.Ledger.Ack(rid, evidence); ok {
+	sign := func(a canon.Ack) (canon.Signed, error) { return s.sign(a) }
+	// Before the evidence: a refusal of what was promised would read as if nothing were held here.
+	if ack, ok, err := s.config.Ledger.Ack(rid, sign); ok || err != nil {
+		if err != nil {
+			return nil, s.noted(err)
+		}
 		return &strongroomv1.ReserveResponse{Ack: wireSigned(ack)}, nil
 	}
 	checked, err := s.examine(r.GetEvidence(), r.GetReservation(), s.config.Ledger)
 	if err != nil {
 		return nil, err
 	}
-	promise := ledger.Promise{Reservation: r.GetReservation(), Intent: checked.intent, Evidence: evidence}
+	wallet, _ := s.config.Charter.Wallet(checked.Request().Wallet) // the guard found it there
+	promise := ledger.Promise{Reservation: r.GetReservation(), Intent: checked.intent, Evidence: evidence, StartNonce: wallet.StartNonce}
 	ack, err := s.config.Ledger.Reserve(promise, func(x *ledger.Index) error {
-		// Only what an officer said since can have changed.
+		// The share may be about to be set aside, and then nothing may rest on it.
+		if key, ok := s.groupKey(checked.Key().ID); !ok || key != checked.Key() {
+			return refusal.New("key", "key", "a share of key "+string(checked.Key().ID), "none")
+		}
+		// Otherwise only what an officer said since can have changed.
 		if known(x, checked.IntentDigest(), checked.Withdrawal()) == checked.statements {
 			return nil
 		}
 		_, err := s.examine(r.GetEvidence(), r.GetReservation(), x)
 		return err
-	}, func(a canon.Ack) (canon.Signed, error) { return s.sign(a) })
+	}, sign)
 	if err != nil {
 		return nil, s.noted(err)
 	}

@@ -62,10 +62,11 @@ type Signer struct {
 	health     *health.Server
 	slots      chan struct{} // one for each running session
 
-	keygen sync.Mutex // held while a key is generated
+	keygen chan struct{} // holds one while a key is generated or confirmed
 
 	mu     sync.RWMutex
 	shares map[canon.Name]*share.Share
+	meant  map[canon.Name]strongroomv1.KeyState
 }
 
 // New checks the configuration, loads the shares and starts making pre-parameters for keys that are still to be generated.
@@ -79,6 +80,7 @@ func New(ctx context.Context, c Config) (*Signer, error) {
 		return nil, err
 	}
 	s := &Signer{config: c, shares: shares, slots: make(chan struct{}, c.Sessions), health: health.NewServer()}
+	s.keygen, s.meant = make(chan struct{}, 1), make(map[canon.Name]strongroomv1.KeyState)
 	if s.peers, err = newPeers(c); err != nil {
 		return nil, err
 	}
@@ -180,11 +182,12 @@ func (s *Signer) identityOf(party string) (ed25519.PublicKey, bool) {
 	return signer.Identity[:], ok
 }
 
+// share returns the share of a key unless it may be about to be set aside.
 func (s *Signer) share(key canon.Name) (*share.Share, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	sh, ok := s.shares[key]
-	return sh, ok
+	return sh, ok && s.meant[key] != stateLeaving
 }
 
 // sign puts this signer's identity under a document.

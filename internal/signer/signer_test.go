@@ -147,7 +147,8 @@ func TestReserveGivesTheSameAckAndNamesTheFieldItRefuses(t *testing.T) {
 	}
 
 	altered := w.evidence(payment{id: "b", nonce: 8, to: bytes.Repeat([]byte{0xcc}, 20)})
-	_, err = front.Reserve(t.Context(), &strongroomv1.ReserveRequest{Evidence: altered, Reservation: reservation})
+	honest := w.evidence(payment{id: "b", nonce: 8})
+	_, err = front.Reserve(t.Context(), &strongroomv1.ReserveRequest{Evidence: altered, Reservation: w.reservation(honest)})
 	if r := refusal.Of(err); r == nil || status.Code(err) != codes.FailedPrecondition {
 		t.Errorf("altered destination: expected a refusal over the wire, found %v", err)
 	}
@@ -432,7 +433,8 @@ func TestEverySignerDerivesTheSameAddress(t *testing.T) {
 		field string
 	}{
 		{&strongroomv1.AttestAddressRequest{Wallet: "btc-hot", Account: "acme-one", Index: 200}, "index"}, // 99 was seen
-		{&strongroomv1.AttestAddressRequest{Wallet: "btc-hot", Account: "acme-one", Branch: 1}, "branch"},
+		{&strongroomv1.AttestAddressRequest{Wallet: "btc-hot", Account: "acme-one", Branch: 2}, "branch"},
+		{&strongroomv1.AttestAddressRequest{Wallet: "evm-hot", Account: "acme-one", Branch: 1}, "branch"},
 		{&strongroomv1.AttestAddressRequest{Wallet: "evm-hot", Account: "acme-one", Index: 1}, "index"},
 		{&strongroomv1.AttestAddressRequest{Wallet: "btc-hot", Account: "globex"}, "account"},
 		{&strongroomv1.AttestAddressRequest{Wallet: "nowhere", Account: "acme-one"}, "wallet"},

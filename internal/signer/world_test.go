@@ -93,6 +93,8 @@ type node struct {
 	address string
 	config  signer.Config
 	stop    func()
+
+	shareDir string
 }
 
 // setUp changes the signers before they start.
@@ -190,6 +192,7 @@ func (w *world) newNode(name canon.Name, addresses map[canon.Name]string, s setU
 		}
 	}
 	n := &node{ledger: l, shares: store, dir: ledgerDir, address: addresses[name]}
+	n.shareDir = dir
 	n.config = signer.Config{
 		Charter: w.charter, Self: name, Identity: edKey(string(name)), Shares: store, Ledger: l, Peers: peers,
 		Log: slog.New(slog.DiscardHandler), Now: w.clock, Parameters: s.params,

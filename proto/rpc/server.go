@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
@@ -30,8 +31,10 @@ const (
 
 // Defaults of ServerConfig.
 const (
-	DefaultStreams = 256
-	DefaultTimeout = 30 * time.Second
+	DefaultStreams     = 256
+	DefaultConnections = 64
+	DefaultTimeout     = 30 * time.Second
+	DefaultIdle        = 10 * time.Second
 )
 
 // Keep-alive: a silent connection is probed, a dead one closed within a minute.
@@ -68,9 +71,16 @@ type ServerConfig struct {
 	MaxMessage int
 	// MaxStreams bounds concurrent calls of one connection; 0 means DefaultStreams.
 	MaxStreams uint32
-	// Timeout bounds a unary call; 0 means DefaultTimeout. Timeouts holds exceptions by full method name.
+	// Connections bounds the connections of one TLS key, 0 means DefaultConnections; Calls its calls at once on all of them, 0 means twice
+	// MaxStreams. A connection beyond is closed, a call beyond is refused with codes.ResourceExhausted.
+	Connections int
+	Calls       int
+	// Timeout bounds a unary call; 0 means DefaultTimeout. Timeouts holds exceptions by full method name; a streaming call has a deadline
+	// only there.
 	Timeout  time.Duration
 	Timeouts map[string]time.Duration
+	// Idle bounds the wait for one whole message of the caller; 0 means DefaultIdle.
+	Idle time.Duration
 }
 
 // NewServer returns a gRPC server that enforces the configuration; services are registered on it as usual.
@@ -84,11 +94,25 @@ func NewServer(c ServerConfig) (*grpc.Server, error) {
 	if c.MaxStreams == 0 {
 		c.MaxStreams = DefaultStreams
 	}
+	if c.Connections == 0 {
+		c.Connections = DefaultConnections
+	}
+	if c.Calls == 0 {
+		c.Calls = 2 * int(c.MaxStreams)
+	}
 	if c.Timeout == 0 {
 		c.Timeout = DefaultTimeout
 	}
+	if c.Idle == 0 {
+		c.Idle = DefaultIdle
+	}
+	admission := newAdmission(&c)
 	return grpc.NewServer(
-		grpc.Creds(credentials.NewTLS(c.TLS)),
+		grpc.Creds(countedTLS{credentials.NewTLS(c.TLS), admission}),
+		grpc.InTapHandle(admission.tap),
+		grpc.StatsHandler(admission),
+		grpc.StaticStreamWindowSize(window),
+		grpc.StaticConnWindowSize(16*window),
 		grpc.MaxRecvMsgSize(c.MaxMessage),
 		grpc.MaxSendMsgSize(c.MaxMessage),
 		grpc.MaxConcurrentStreams(c.MaxStreams),
@@ -105,6 +129,12 @@ func NewServer(c ServerConfig) (*grpc.Server, error) {
 }
 
 func (c *ServerConfig) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (reply any, err error) {
+	if a := admittedFrom(ctx); a != nil {
+		bodyArrived(ctx)
+		if m, ok := req.(proto.Message); ok {
+			a.keep(int64(proto.Size(m)))
+		}
+	}
 	timeout := c.Timeout
 	if t, ok := c.Timeouts[info.FullMethod]; ok {
 		timeout = t
@@ -123,17 +153,39 @@ func (c *ServerConfig) unary(ctx context.Context, req any, info *grpc.UnaryServe
 
 func (c *ServerConfig) stream(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 	return c.guarded(s.Context(), info.FullMethod, func(ctx context.Context) error {
-		return next(srv, &identifiedStream{ServerStream: s, ctx: ctx})
+		return next(srv, &identifiedStream{ServerStream: s, ctx: ctx, idle: c.Idle})
 	})
 }
 
-// identifiedStream hands the caller to the handler.
+// identifiedStream hands the caller to the handler, and bounds the wait for messages and the room that they take.
 type identifiedStream struct {
 	grpc.ServerStream
-	ctx context.Context
+	ctx  context.Context
+	idle time.Duration
 }
 
 func (s *identifiedStream) Context() context.Context { return s.ctx }
+
+// RecvMsg waits for room and then for a message. A stream that stays idle for too long ends.
+func (s *identifiedStream) RecvMsg(m any) error {
+	a := admittedFrom(s.ctx)
+	if a == nil {
+		return s.ServerStream.RecvMsg(m)
+	}
+	bodyArrived(s.ctx)
+	a.await(s.ctx)
+	timer := time.AfterFunc(s.idle, a.expire)
+	defer timer.Stop()
+	err := s.ServerStream.RecvMsg(m)
+	if err != nil {
+		a.keep(0)
+		return err
+	}
+	if message, ok := m.(proto.Message); ok {
+		a.keep(int64(proto.Size(message)))
+	}
+	return nil
+}
 
 // guarded runs one call: who calls, may he, what came of it. The error that it returns is fit for the wire.
 func (c *ServerConfig) guarded(ctx context.Context, method string, call func(context.Context) error) error {
@@ -187,7 +239,11 @@ func (c *ServerConfig) report(ctx context.Context, method string, caller Caller,
 	}
 	level := slog.LevelInfo
 	if r := refusal.Of(err); r != nil {
-		for _, f := range r.Failures {
+		for i, f := range r.Failures {
+			if i == maxFailures {
+				attributes = append(attributes, slog.Int("refused_further", len(r.Failures)-i))
+				break
+			}
 			attributes = append(attributes, slog.String("refused", f.Rule+": "+f.Field))
 		}
 	} else if status.Code(wire) == codes.Internal {

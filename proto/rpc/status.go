@@ -43,7 +43,7 @@ func (e *Error) GRPCStatus() *status.Status {
 	if len(failures) > maxFailures {
 		failures = failures[:maxFailures]
 	}
-	s := status.New(e.Code, clip(e.Refusal.Error(), 4*maxText))
+	s := status.New(e.Code, clip((&refusal.Refusal{Failures: failures}).Error(), 4*maxText))
 	budget := maxTextTotal
 	for _, f := range failures {
 		info := &errdetails.ErrorInfo{Domain: Domain, Reason: ReasonRefused, Metadata: map[string]string{}}

@@ -2,14 +2,15 @@
 // addresses seen. The rules of paying a withdrawal once and keeping to limits are enforced here, under one lock.
 //
 // The record is one file of one directory, appended to and fsynced before anything is said, each record bound to its predecessor by
-// SHA-256. On opening it is read again from the start and every record is checked. An incomplete last record, which a crash leaves
-// behind, is cut off; any other damage refuses to open. After a failed write or fsync the ledger refuses every further write until it is opened
+// SHA-256. On opening it is read again from the start, every record is checked, and the file is fsynced before anything is answered from
+// it. An incomplete last record, or zeros in its place, which a crash leaves behind, is cut off; any other damage refuses to open. After a failed write or fsync the ledger refuses every further write until it is opened
 // again, because nobody knows what the disk has. A second process on the same directory is refused.
 //
 // Rules, for a withdrawal id (wid), in this release:
 //   - the same reservation gets the same ack again;
 //   - one intent for a wid, and the first anchor of a wid stays: a new version must spend it too;
 //   - an anchor or input that a wid holds is acked for no other wid;
+//   - a nonce lies at most 64 beyond the highest that is held for its account;
 //   - charges count in every limit's window, whatever came of the reservation;
 //   - a signing session needs a hold under a certificate, each attempt is used once, and COMMITTED is recorded before the last message.
 //

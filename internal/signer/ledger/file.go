@@ -72,15 +72,15 @@ func create(dir string, open openRecord) error {
 	if err := os.Rename(temporary, filepath.Join(dir, recordsName)); err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
-	return syncDirectory(dir)
+	return syncDirectory(dir, (*os.File).Sync)
 }
 
-func syncDirectory(dir string) error {
+func syncDirectory(dir string, sync func(*os.File) error) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+	if err := errors.Join(sync(d), d.Close()); err != nil {
 		return fmt.Errorf("ledger: fsync of directory: %w", err)
 	}
 	return nil
@@ -97,7 +97,7 @@ func replay(r io.Reader, x *Index) (size int64, torn bool, err error) {
 				return 0, false, fmt.Errorf("%w: expected an opening record, found an empty file", ErrDamaged)
 			}
 			return size, false, nil
-		case errors.Is(err, errTorn):
+		case errors.Is(err, errTorn), errors.Is(err, errZeros):
 			// The opening record is written before the file gets its name: without it this is no ledger of ours.
 			if x.length == 0 {
 				return 0, false, fmt.Errorf("%w: expected an opening record, found a part of one", ErrDamaged)
@@ -113,8 +113,9 @@ func replay(r io.Reader, x *Index) (size int64, torn bool, err error) {
 	}
 }
 
-// load opens the records for appending, after reading them and cutting off an incomplete last one.
-func load(dir string, x *Index) (f *os.File, cut int64, err error) {
+// load opens the records for appending, after reading them and cutting off an incomplete last one. What it read is durable when it returns:
+// the process before may have died between write and fsync, and the answers that rest on its last record must not outlive that record.
+func load(dir string, x *Index, sync func(*os.File) error) (f *os.File, cut int64, err error) {
 	f, err = os.OpenFile(filepath.Join(dir, recordsName), os.O_RDWR|os.O_APPEND|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, 0, fmt.Errorf("ledger: %w", err)
@@ -125,17 +126,23 @@ func load(dir string, x *Index) (f *os.File, cut int64, err error) {
 		}
 	}()
 	size, torn, err := replay(f, x)
-	if err != nil || !torn {
+	if err != nil {
 		return f, 0, err
 	}
-	info, err := f.Stat()
-	if err != nil {
-		return f, 0, fmt.Errorf("ledger: %w", err)
+	if torn {
+		info, err := f.Stat()
+		if err != nil {
+			return f, 0, fmt.Errorf("ledger: %w", err)
+		}
+		if err := f.Truncate(size); err != nil {
+			return f, 0, fmt.Errorf("ledger: cutting off an incomplete record: %w", err)
+		}
+		cut = info.Size() - size
 	}
-	if err := errors.Join(f.Truncate(size), f.Sync()); err != nil {
-		return f, 0, fmt.Errorf("ledger: cutting off an incomplete record: %w", err)
+	if err := sync(f); err != nil {
+		return f, 0, fmt.Errorf("ledger: fsync: %w", err)
 	}
-	return f, info.Size() - size, nil
+	return f, cut, syncDirectory(dir, sync)
 }
 
 // Report is what Verify found.

@@ -17,7 +17,15 @@ const (
 	MaxAttempts = 256
 	// MaxStatements is the number of statements of one officer.
 	MaxStatements = 10_000
+	// MaxNonceGap is how far a nonce may lie beyond the highest that is held for its account.
+	MaxNonceGap = 64
 )
+
+// addressBlock is how many indexes of a branch share a record.
+const addressBlock = 64
+
+// publicSize is the size of a compressed public key.
+const publicSize = 33
 
 // Index is what the records say. It is read inside Ledger.Read and the callbacks of Reserve and Commit, which hold the lock.
 type Index struct {
@@ -36,7 +44,10 @@ type Index struct {
 	statements   map[canon.Digest][]canon.Signed
 	said         map[canon.Digest]bool // by digest of the statement
 	officers     map[canon.Name]int
-	addresses    map[place]uint64
+	addresses    map[place]uint64    // the highest that is recorded
+	seen         map[place]uint64    // above it, in the same block of indexes; not on disk
+	nonces       map[string]uint64   // the highest held, by EVM account
+	confirmed    map[keyEpoch][]byte // public keys
 	spends       []policy.Spend
 	spendsOf     func(*canon.Reservation) []policy.Spend
 }
@@ -45,7 +56,6 @@ type Index struct {
 type reservation struct {
 	document    *canon.Reservation
 	promised    bool // a reservationRecord is there
-	evidence    canon.Digest
 	length      uint64
 	head        canon.Digest // length and hash of that record
 	answer      *canon.Signed
@@ -74,6 +84,11 @@ type attempt struct {
 	number      uint64
 }
 
+type keyEpoch struct {
+	key   canon.Name
+	epoch uint64
+}
+
 type place struct {
 	wallet, account canon.Name
 	branch          uint64
@@ -84,16 +99,40 @@ func newIndex(spendsOf func(*canon.Reservation) []policy.Spend) *Index {
 		reservations: make(map[canon.Digest]*reservation), withdrawals: make(map[canon.Digest]*withdrawal),
 		holders: make(map[string]canon.Digest), sessions: make(map[canon.Digest]*session), attempts: make(map[attempt]bool),
 		tries: make(map[attempt]int), statements: make(map[canon.Digest][]canon.Signed), said: make(map[canon.Digest]bool),
-		officers: make(map[canon.Name]int), addresses: make(map[place]uint64), spendsOf: spendsOf,
+		officers: make(map[canon.Name]int), addresses: make(map[place]uint64), seen: make(map[place]uint64),
+		nonces: make(map[string]uint64), confirmed: make(map[keyEpoch][]byte), spendsOf: spendsOf,
 	}
 }
 
-// HighestIndex returns the highest index of an address seen, or -1.
+// HighestIndex returns the highest index of an address seen, or -1. After the ledger was opened again it may be the one before, by less than
+// addressBlock: never one that was not seen, so that the gap to it stays what it is meant to be.
 func (x *Index) HighestIndex(wallet, account canon.Name, branch uint64) int64 {
-	if i, ok := x.addresses[place{wallet, account, branch}]; ok {
-		return int64(i)
+	p := place{wallet, account, branch}
+	if i, ok := x.addresses[p]; ok {
+		return int64(max(i, x.seen[p]))
 	}
 	return -1
+}
+
+// Uses reports whether anything was acked or held under the epoch of the key, or an address of one of the key's wallets was seen.
+func (x *Index) Uses(key canon.Name, epoch uint64, wallets ...canon.Name) bool {
+	for p := range x.addresses {
+		if slices.Contains(wallets, p.wallet) {
+			return true
+		}
+	}
+	for _, e := range x.reservations {
+		if e.document.Key == key && e.document.KeyEpoch == epoch {
+			return true
+		}
+	}
+	return false
+}
+
+// Confirmed returns the public key of the epoch that every holder said it has, or false.
+func (x *Index) Confirmed(key canon.Name, epoch uint64) ([]byte, bool) {
+	public, ok := x.confirmed[keyEpoch{key, epoch}]
+	return slices.Clone(public), ok
 }
 
 // Statements returns what officers said about the object, in the order of arrival.
@@ -151,8 +190,10 @@ func (x *Index) applyPayload(r record) error {
 		return x.applyStatement(r)
 	case kindAddress:
 		return x.applyAddress(r)
+	case kindConfirmed:
+		return x.applyConfirmed(r)
 	}
-	return fmt.Errorf("%w: kind: expected 1 to %d, found %d", ErrDamaged, kindAddress, r.kind)
+	return fmt.Errorf("%w: kind: expected 1 to %d, found %d", ErrDamaged, kindConfirmed, r.kind)
 }
 
 func (x *Index) applyOpen(r record) error {
@@ -180,7 +221,7 @@ func (x *Index) applyReservation(r record) error {
 	if e.promised {
 		return fmt.Errorf("%w: expected one record for each reservation, found a second", ErrDamaged)
 	}
-	e.promised, e.evidence, e.length, e.head = true, v.Evidence, x.length+1, r.hash
+	e.promised, e.length, e.head = true, x.length+1, r.hash
 	return nil
 }
 
@@ -234,6 +275,9 @@ func (x *Index) enter(rid canon.Digest, doc *canon.Reservation, intent []byte) *
 	for _, a := range append([]canon.Anchor{doc.Anchor}, doc.Inputs...) {
 		if _, held := x.holders[anchorKey(a)]; !held {
 			x.holders[anchorKey(a)] = doc.Withdrawal
+		}
+		if isAccount(a) {
+			x.nonces[accountKey(a)] = max(x.nonces[accountKey(a)], a.Number)
 		}
 	}
 	x.spends = append(x.spends, x.spendsOf(doc)...)
@@ -299,6 +343,19 @@ func (x *Index) applyAddress(r record) error {
 	return nil
 }
 
+func (x *Index) applyConfirmed(r record) error {
+	var v confirmedRecord
+	if err := decode(r.payload, &v); err != nil {
+		return err
+	}
+	k := keyEpoch{v.Key, v.Epoch}
+	if _, known := x.confirmed[k]; known || len(v.Public) != publicSize {
+		return fmt.Errorf("%w: key %s: expected one public key of %d bytes, found %d bytes or a second", ErrDamaged, v.Key, publicSize, len(v.Public))
+	}
+	x.confirmed[k] = v.Public
+	return nil
+}
+
 func attemptOf(s canon.Session) attempt {
 	if s.Protocol == canon.ProtocolSign {
 		return attempt{reservation: canon.Digest(s.Reservation), number: s.Attempt}
@@ -310,6 +367,14 @@ func attemptOf(s canon.Session) attempt {
 func (a attempt) subject() attempt {
 	a.number = 0
 	return a
+}
+
+// isAccount reports whether the anchor is a nonce of an EVM account; others are outputs of transactions, with ids of 32 bytes.
+func isAccount(a canon.Anchor) bool { return len(a.Account) == 20 }
+
+func accountKey(a canon.Anchor) string {
+	a.Number = 0
+	return anchorKey(a)
 }
 
 // anchorKey is injective: the chain id contains no zero byte, the number has a fixed size.

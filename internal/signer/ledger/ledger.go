@@ -37,6 +37,8 @@ type Config struct {
 	Limits       Limits
 	// Create makes a new ledger where there is none. A signer that ever said anything must not do that.
 	Create bool
+
+	sync func(*os.File) error // of what was read; nil means fsync
 }
 
 // Ledger is an open ledger. Its methods are safe for concurrent use.
@@ -58,7 +60,7 @@ type State struct {
 	Incarnation uint64
 }
 
-// Open reads the ledger, repairs an incomplete last record and takes the directory's lock. Errors: ErrMissing, ErrLocked, ErrDamaged.
+// Open reads the ledger, repairs an incomplete last record, makes what it read durable and takes the directory's lock. Errors: ErrMissing, ErrLocked, ErrDamaged.
 func Open(c Config) (_ *Ledger, err error) {
 	if c.Limits == nil {
 		return nil, errors.New("ledger: limits: expected an implementation, found none")
@@ -85,7 +87,10 @@ func Open(c Config) (_ *Ledger, err error) {
 		}
 	}
 	x := newIndex(c.Limits.Spends)
-	f, cut, err := load(c.Dir, x)
+	if c.sync == nil {
+		c.sync = (*os.File).Sync
+	}
+	f, cut, err := load(c.Dir, x, c.sync)
 	if err != nil {
 		return nil, err
 	}

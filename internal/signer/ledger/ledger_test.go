@@ -448,7 +448,7 @@ func TestStatementsAndAddressesAreKept(t *testing.T) {
 			}
 		}
 	}
-	for _, i := range []uint64{5, 3, 5, 9} {
+	for _, i := range []uint64{5, 3, 5, 64, 63} {
 		if err := l.See("hot", "main", 1, i); err != nil {
 			t.Fatal(err)
 		}
@@ -464,8 +464,8 @@ func TestStatementsAndAddressesAreKept(t *testing.T) {
 		if got := len(x.Statements(object)); got != 2 {
 			t.Errorf("statements: expected 2, found %d", got)
 		}
-		if got := x.HighestIndex("hot", "main", 1); got != 9 {
-			t.Errorf("highest index: expected 9, found %d", got)
+		if got := x.HighestIndex("hot", "main", 1); got != 64 {
+			t.Errorf("highest index: expected 64, found %d", got)
 		}
 		if got := x.HighestIndex("hot", "main", 0); got != -1 {
 			t.Errorf("highest index of another branch: expected -1, found %d", got)

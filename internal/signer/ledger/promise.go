@@ -13,16 +13,22 @@ type Promise struct {
 	Reservation []byte       // encoding of canon.Reservation
 	Intent      []byte       // encoding of the canon.Intent that the reservation names
 	Evidence    canon.Digest // digest of the evidence
+	StartNonce  uint64       // of the wallet's accounts, on EVM chains
 }
 
-// Ack returns the stored ack of a reservation if the question is the same to the last byte, or false.
-func (l *Ledger) Ack(rid, evidence canon.Digest) (canon.Signed, bool) {
+// Ack returns the ack of a reservation that was promised before, or false. A promise without an answer, which a crash or a lost token leaves
+// behind, is answered now and without another check: the anchor, the inputs and the charges have counted since it was recorded, a refusal
+// would not free them, and would tell the coordinator that nothing is held here. What an officer said since is checked before anything is
+// signed.
+func (l *Ledger) Ack(rid canon.Digest, sign func(canon.Ack) (canon.Signed, error)) (canon.Signed, bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e := l.index.reservations[rid]; e != nil && e.answer != nil && e.evidence == evidence {
-		return *e.answer, true
+	e := l.index.reservations[rid]
+	if e == nil || !e.promised {
+		return canon.Signed{}, false, nil
 	}
-	return canon.Signed{}, false
+	ack, err := l.answer(rid, e, sign)
+	return ack, true, err
 }
 
 // Reserve records the promise and returns the signed ack; the same reservation gets the same bytes again. check is called under the lock
@@ -41,17 +47,22 @@ func (l *Ledger) Reserve(p Promise, check func(*Index) error, sign func(canon.Ac
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := l.index.reservations[rid]
-	if e != nil && e.answer != nil {
-		return *e.answer, nil
-	}
 	if e == nil || !e.promised {
 		if err := l.promise(p, rid, &doc, check); err != nil {
 			return canon.Signed{}, err
 		}
 		e = l.index.reservations[rid]
 	}
+	return l.answer(rid, e, sign)
+}
+
+// answer returns the ack of a promise, and makes it if there is none. The lock is held.
+func (l *Ledger) answer(rid canon.Digest, e *reservation, sign func(canon.Ack) (canon.Signed, error)) (canon.Signed, error) {
+	if e.answer != nil {
+		return *e.answer, nil
+	}
 	ack, err := sign(canon.Ack{
-		Organisation: doc.Organisation, Reservation: rid, Signer: l.index.signer,
+		Organisation: e.document.Organisation, Reservation: rid, Signer: l.index.signer,
 		Length: e.length, Head: e.head, Incarnation: l.index.incarnation,
 	})
 	if err != nil {
@@ -68,14 +79,14 @@ func (l *Ledger) promise(p Promise, rid canon.Digest, doc *canon.Reservation, ch
 	if err := check(l.index); err != nil {
 		return err
 	}
-	if err := l.index.mayReserve(rid, doc, l.limits); err != nil {
+	if err := l.index.mayReserve(rid, doc, p.StartNonce, l.limits); err != nil {
 		return err
 	}
-	return l.append(kindReservation, reservationRecord(p))
+	return l.append(kindReservation, reservationRecord{Reservation: p.Reservation, Intent: p.Intent, Evidence: p.Evidence})
 }
 
 // mayReserve collects every rule that stands against an ack.
-func (x *Index) mayReserve(rid canon.Digest, doc *canon.Reservation, limits Limits) error {
+func (x *Index) mayReserve(rid canon.Digest, doc *canon.Reservation, startNonce uint64, limits Limits) error {
 	var failures refusal.List
 	x.sameWithdrawal(doc, &failures)
 	// What the withdrawal holds already by a certificate counts already.
@@ -86,6 +97,7 @@ func (x *Index) mayReserve(rid canon.Digest, doc *canon.Reservation, limits Limi
 	for i, input := range doc.Inputs {
 		x.free(fmt.Sprintf("inputs[%d]", i), input, doc.Withdrawal, &failures)
 	}
+	x.nonceGap(doc.Anchor, startNonce, &failures)
 	failures.Join("limit", "charges", limits.Check(doc, x.spends))
 	return failures.Err()
 }
@@ -117,6 +129,20 @@ func (x *Index) sameWithdrawal(doc *canon.Reservation, failures *refusal.List) {
 func (x *Index) free(field string, a canon.Anchor, wid canon.Digest, failures *refusal.List) {
 	if holder, held := x.holders[anchorKey(a)]; held && holder != wid {
 		failures.Add("held", field, "one that no other withdrawal holds", anchorText(a)+" held by "+holder.String())
+	}
+}
+
+// nonceGap refuses a nonce that many others come before: it could not be mined for as long, and would hold its charge and its place.
+func (x *Index) nonceGap(a canon.Anchor, start uint64, failures *refusal.List) {
+	if !isAccount(a) {
+		return
+	}
+	from, what := start, "the start nonce"
+	if highest, ok := x.nonces[accountKey(a)]; ok && highest > start {
+		from, what = highest, "the highest held"
+	}
+	if a.Number > from && a.Number-from > MaxNonceGap {
+		failures.Add("nonce-gap", "anchor.number", fmt.Sprintf("at most %d beyond %s, %d", MaxNonceGap, what, from), fmt.Sprint(a.Number))
 	}
 }
 

@@ -35,6 +35,10 @@ const recordDomain = "strongroom/ledger-record/v1\x00"
 // errTorn says that the file ends within a record.
 var errTorn = errors.New("incomplete record")
 
+// errZeros says that the file ends with zeros where a record would begin: a file system that had made room for a record when the power
+// failed, and had not written it. It wraps ErrDamaged for whoever asks no further.
+var errZeros = fmt.Errorf("%w: zeros instead of a record", ErrDamaged)
+
 // ErrDamaged is wrapped by every refusal of a file that is not what this package wrote.
 var ErrDamaged = errors.New("ledger: damaged")
 
@@ -49,6 +53,7 @@ const (
 	kindCommitted   kind = 6
 	kindStatement   kind = 7
 	kindAddress     kind = 8
+	kindConfirmed   kind = 9
 )
 
 // record is one entry; hash covers everything before it in the file.
@@ -96,11 +101,18 @@ type (
 	statementRecord struct {
 		Statement canon.Signed `cbor:"1,keyasint"`
 	}
+	// addressRecord is the first address seen of a block of addressBlock indexes; the others of the block make no record.
 	addressRecord struct {
 		Wallet  canon.Name `cbor:"1,keyasint"`
 		Account canon.Name `cbor:"2,keyasint"`
 		Branch  uint64     `cbor:"3,keyasint"`
 		Index   uint64     `cbor:"4,keyasint"`
+	}
+	// confirmedRecord means that every holder of the key said that it has this public key.
+	confirmedRecord struct {
+		Key    canon.Name `cbor:"1,keyasint"`
+		Epoch  uint64     `cbor:"2,keyasint"`
+		Public []byte     `cbor:"3,keyasint"` // compressed
 	}
 )
 
@@ -154,11 +166,15 @@ func recordHash(b []byte) canon.Digest {
 }
 
 // readRecord reads the record after previous and returns its size on disk. It returns io.EOF at the end of the file, errTorn within a record
-// that the end of the file cuts short, and ErrDamaged for anything else that newRecord would not have written.
+// that the end of the file cuts short, errZeros for nothing but zeros to the end, and ErrDamaged for anything else that newRecord would not
+// have written.
 func readRecord(r io.Reader, previous canon.Digest) (record, int64, error) {
 	head := make([]byte, headerSize)
 	if n, err := io.ReadFull(r, head); err != nil {
 		return record{}, int64(n), endOf(err)
+	}
+	if allZero(head) {
+		return record{}, 0, zerosToEnd(r)
 	}
 	length := binary.BigEndian.Uint32(head)
 	if found := binary.BigEndian.Uint32(head[checkedHeader:]); found != headerCheck(head[:checkedHeader]) {
@@ -183,6 +199,25 @@ func readRecord(r io.Reader, previous canon.Digest) (record, int64, error) {
 	}
 	return record{kind: kind(head[4]), payload: payload, hash: stored}, int64(headerSize + len(rest)), nil
 }
+
+// zerosToEnd returns errZeros, or ErrDamaged if anything but zeros follows. No record begins with a header of zeros: its check is not zero.
+func zerosToEnd(r io.Reader) error {
+	b := make([]byte, 1<<16)
+	for {
+		n, err := r.Read(b)
+		if !allZero(b[:n]) {
+			return fmt.Errorf("%w: header: expected a record or the end, found zeros with something behind", ErrDamaged)
+		}
+		if errors.Is(err, io.EOF) {
+			return errZeros
+		}
+		if err != nil {
+			return endOf(err)
+		}
+	}
+}
+
+func allZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
 
 func endOf(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {

@@ -16,26 +16,37 @@ func (l *Ledger) Begin(s canon.Session) (canon.Digest, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err := l.index.mayBegin(s); err != nil {
+		return canon.Digest{}, err
+	}
+	return id, l.append(kindSession, sessionRecord{Session: encoding})
+}
+
+// MayBegin returns the refusal that Begin would give now, and uses nothing up.
+func (l *Ledger) MayBegin(s canon.Session) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.index.mayBegin(s)
+}
+
+func (x *Index) mayBegin(s canon.Session) error {
 	a := attemptOf(s)
 	var failures refusal.List
 	if s.Attempt == 0 {
 		failures.Add("attempt", "attempt", "from 1", "0")
 	}
-	if l.index.attempts[a] {
+	if x.attempts[a] {
 		failures.Add("attempt", "attempt", "one that was not used before", fmt.Sprint(s.Attempt))
 	}
-	if l.index.tries[a.subject()] >= MaxAttempts {
+	if x.tries[a.subject()] >= MaxAttempts {
 		failures.Add("attempt", "attempt", fmt.Sprintf("at most %d sessions", MaxAttempts), "one more")
 	}
 	if s.Protocol == canon.ProtocolSign {
-		if e := l.index.reservations[a.reservation]; e == nil || e.certificate == nil {
+		if e := x.reservations[a.reservation]; e == nil || e.certificate == nil {
 			failures.Add("hold", "reservation", "one held under a certificate", a.reservation.String())
 		}
 	}
-	if err := failures.Err(); err != nil {
-		return canon.Digest{}, err
-	}
-	return id, l.append(kindSession, sessionRecord{Session: encoding})
+	return failures.Err()
 }
 
 // Commit is the point of no return of a signing session: check is called under the lock, which statements need too, and if it
@@ -72,12 +83,20 @@ func (l *Ledger) Record(statement canon.Signed) error {
 	return l.append(kindStatement, statementRecord{Statement: statement})
 }
 
-// See records that an address is in use. Only an index above the highest of its branch makes a record.
+// See notes that an address is in use. Only the first index of a block above the highest makes a record: a caller that asks for one address
+// after another writes one record for addressBlock of them. What is not recorded is forgotten when the ledger closes.
 func (l *Ledger) See(wallet, account canon.Name, branch, index uint64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if int64(index) <= l.index.HighestIndex(wallet, account, branch) {
 		return nil
+	}
+	p := place{wallet, account, branch}
+	if recorded, ok := l.index.addresses[p]; ok && index/addressBlock == recorded/addressBlock {
+		if l.failed == nil {
+			l.index.seen[p] = index
+		}
+		return l.failed
 	}
 	return l.append(kindAddress, addressRecord{Wallet: wallet, Account: account, Branch: branch, Index: index})
 }
@@ -87,6 +106,26 @@ func (l *Ledger) HighestIndex(wallet, account canon.Name, branch uint64) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.index.HighestIndex(wallet, account, branch)
+}
+
+// Confirm records that every holder of the key said that it has this public key.
+func (l *Ledger) Confirm(key canon.Name, epoch uint64, public [33]byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if known, ok := l.index.Confirmed(key, epoch); ok {
+		if [33]byte(known) != public {
+			return refusal.New("key", "key", fmt.Sprintf("public key %x, as every holder confirmed", known), fmt.Sprintf("%x", public))
+		}
+		return l.failed
+	}
+	return l.append(kindConfirmed, confirmedRecord{Key: key, Epoch: epoch, Public: public[:]})
+}
+
+// Confirmed returns the public key of the epoch that every holder said it has, or false.
+func (l *Ledger) Confirmed(key canon.Name, epoch uint64) ([]byte, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.index.Confirmed(key, epoch)
 }
 
 // Statements returns what officers said about the object, in the order of arrival.

@@ -26,6 +26,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// What a signer means to do with its share of a key that it has.
+type KeyState int32
+
+const (
+	// It has the share, and does not know whether every holder has one.
+	KeyState_KEY_STATE_UNSPECIFIED KeyState = 0
+	// It is finding out whether the generation of the key failed elsewhere, to take part in another one.
+	KeyState_KEY_STATE_LEAVING KeyState = 1
+	// Every holder has the same public key, or this signer is finding out just now: it never gives the share up.
+	KeyState_KEY_STATE_CONFIRMED KeyState = 2
+)
+
+// Enum value maps for KeyState.
+var (
+	KeyState_name = map[int32]string{
+		0: "KEY_STATE_UNSPECIFIED",
+		1: "KEY_STATE_LEAVING",
+		2: "KEY_STATE_CONFIRMED",
+	}
+	KeyState_value = map[string]int32{
+		"KEY_STATE_UNSPECIFIED": 0,
+		"KEY_STATE_LEAVING":     1,
+		"KEY_STATE_CONFIRMED":   2,
+	}
+)
+
+func (x KeyState) Enum() *KeyState {
+	p := new(KeyState)
+	*p = x
+	return p
+}
+
+func (x KeyState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (KeyState) Descriptor() protoreflect.EnumDescriptor {
+	return file_strongroom_v1_custody_proto_enumTypes[0].Descriptor()
+}
+
+func (KeyState) Type() protoreflect.EnumType {
+	return &file_strongroom_v1_custody_proto_enumTypes[0]
+}
+
+func (x KeyState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use KeyState.Descriptor instead.
+func (KeyState) EnumDescriptor() ([]byte, []int) {
+	return file_strongroom_v1_custody_proto_rawDescGZIP(), []int{0}
+}
+
 // A document of proto/canon as received, with one signature over it.
 type Signed struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -2151,7 +2204,8 @@ type KeyStatus struct {
 	Key   string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	Epoch uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// 33-byte compressed public key of the group.
-	PublicKey     []byte `protobuf:"bytes,3,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
+	PublicKey     []byte   `protobuf:"bytes,3,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
+	State         KeyState `protobuf:"varint,4,opt,name=state,proto3,enum=strongroom.v1.KeyState" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2205,6 +2259,13 @@ func (x *KeyStatus) GetPublicKey() []byte {
 		return x.PublicKey
 	}
 	return nil
+}
+
+func (x *KeyStatus) GetState() KeyState {
+	if x != nil {
+		return x.State
+	}
+	return KeyState_KEY_STATE_UNSPECIFIED
 }
 
 type ChainStatus struct {
@@ -2529,12 +2590,13 @@ const file_strongroom_v1_custody_proto_rawDesc = "" +
 	"\vledger_head\x18\x04 \x01(\tR\n" +
 	"ledgerHead\x12,\n" +
 	"\x04keys\x18\x05 \x03(\v2\x18.strongroom.v1.KeyStatusR\x04keys\x12\x14\n" +
-	"\x05error\x18\x06 \x01(\tR\x05error\"R\n" +
+	"\x05error\x18\x06 \x01(\tR\x05error\"\x81\x01\n" +
 	"\tKeyStatus\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x1d\n" +
 	"\n" +
-	"public_key\x18\x03 \x01(\fR\tpublicKey\"Q\n" +
+	"public_key\x18\x03 \x01(\fR\tpublicKey\x12-\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x17.strongroom.v1.KeyStateR\x05state\"Q\n" +
 	"\vChainStatus\x12\x14\n" +
 	"\x05chain\x18\x01 \x01(\tR\x05chain\x12\x16\n" +
 	"\x06height\x18\x02 \x01(\x04R\x06height\x12\x14\n" +
@@ -2542,7 +2604,11 @@ const file_strongroom_v1_custody_proto_rawDesc = "" +
 	"\x12GenerateKeyRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\"A\n" +
 	"\x13GenerateKeyResponse\x12*\n" +
-	"\x03key\x18\x01 \x01(\v2\x18.strongroom.v1.KeyStatusR\x03key2\x85\x03\n" +
+	"\x03key\x18\x01 \x01(\v2\x18.strongroom.v1.KeyStatusR\x03key*U\n" +
+	"\bKeyState\x12\x19\n" +
+	"\x15KEY_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11KEY_STATE_LEAVING\x10\x01\x12\x17\n" +
+	"\x13KEY_STATE_CONFIRMED\x10\x022\x85\x03\n" +
 	"\x11WithdrawalService\x12U\n" +
 	"\x10CreateWithdrawal\x12&.strongroom.v1.CreateWithdrawalRequest\x1a\x19.strongroom.v1.Withdrawal\x12O\n" +
 	"\rGetWithdrawal\x12#.strongroom.v1.GetWithdrawalRequest\x1a\x19.strongroom.v1.Withdrawal\x12`\n" +
@@ -2576,111 +2642,114 @@ func file_strongroom_v1_custody_proto_rawDescGZIP() []byte {
 	return file_strongroom_v1_custody_proto_rawDescData
 }
 
+var file_strongroom_v1_custody_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_strongroom_v1_custody_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_strongroom_v1_custody_proto_goTypes = []any{
-	(*Signed)(nil),                       // 0: strongroom.v1.Signed
-	(*Withdrawal)(nil),                   // 1: strongroom.v1.Withdrawal
-	(*Payment)(nil),                      // 2: strongroom.v1.Payment
-	(*Refusal)(nil),                      // 3: strongroom.v1.Refusal
-	(*CreateWithdrawalRequest)(nil),      // 4: strongroom.v1.CreateWithdrawalRequest
-	(*GetWithdrawalRequest)(nil),         // 5: strongroom.v1.GetWithdrawalRequest
-	(*ListWithdrawalsRequest)(nil),       // 6: strongroom.v1.ListWithdrawalsRequest
-	(*ListWithdrawalsResponse)(nil),      // 7: strongroom.v1.ListWithdrawalsResponse
-	(*WatchWithdrawalEventsRequest)(nil), // 8: strongroom.v1.WatchWithdrawalEventsRequest
-	(*WithdrawalEvent)(nil),              // 9: strongroom.v1.WithdrawalEvent
-	(*Wallet)(nil),                       // 10: strongroom.v1.Wallet
-	(*Balance)(nil),                      // 11: strongroom.v1.Balance
-	(*ListWalletsRequest)(nil),           // 12: strongroom.v1.ListWalletsRequest
-	(*ListWalletsResponse)(nil),          // 13: strongroom.v1.ListWalletsResponse
-	(*Address)(nil),                      // 14: strongroom.v1.Address
-	(*CreateAddressRequest)(nil),         // 15: strongroom.v1.CreateAddressRequest
-	(*ListAddressesRequest)(nil),         // 16: strongroom.v1.ListAddressesRequest
-	(*ListAddressesResponse)(nil),        // 17: strongroom.v1.ListAddressesResponse
-	(*PendingIntent)(nil),                // 18: strongroom.v1.PendingIntent
-	(*ListPendingIntentsRequest)(nil),    // 19: strongroom.v1.ListPendingIntentsRequest
-	(*ListPendingIntentsResponse)(nil),   // 20: strongroom.v1.ListPendingIntentsResponse
-	(*GetIntentRequest)(nil),             // 21: strongroom.v1.GetIntentRequest
-	(*SubmitApprovalRequest)(nil),        // 22: strongroom.v1.SubmitApprovalRequest
-	(*SubmitApprovalResponse)(nil),       // 23: strongroom.v1.SubmitApprovalResponse
-	(*SubmitStatementRequest)(nil),       // 24: strongroom.v1.SubmitStatementRequest
-	(*SubmitStatementResponse)(nil),      // 25: strongroom.v1.SubmitStatementResponse
-	(*GetCheckpointRequest)(nil),         // 26: strongroom.v1.GetCheckpointRequest
-	(*GetCheckpointResponse)(nil),        // 27: strongroom.v1.GetCheckpointResponse
-	(*ListAuditLeavesRequest)(nil),       // 28: strongroom.v1.ListAuditLeavesRequest
-	(*ListAuditLeavesResponse)(nil),      // 29: strongroom.v1.ListAuditLeavesResponse
-	(*AuditLeaf)(nil),                    // 30: strongroom.v1.AuditLeaf
-	(*GetStatusRequest)(nil),             // 31: strongroom.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),            // 32: strongroom.v1.GetStatusResponse
-	(*SignerStatus)(nil),                 // 33: strongroom.v1.SignerStatus
-	(*KeyStatus)(nil),                    // 34: strongroom.v1.KeyStatus
-	(*ChainStatus)(nil),                  // 35: strongroom.v1.ChainStatus
-	(*GenerateKeyRequest)(nil),           // 36: strongroom.v1.GenerateKeyRequest
-	(*GenerateKeyResponse)(nil),          // 37: strongroom.v1.GenerateKeyResponse
-	(*timestamppb.Timestamp)(nil),        // 38: google.protobuf.Timestamp
+	(KeyState)(0),                        // 0: strongroom.v1.KeyState
+	(*Signed)(nil),                       // 1: strongroom.v1.Signed
+	(*Withdrawal)(nil),                   // 2: strongroom.v1.Withdrawal
+	(*Payment)(nil),                      // 3: strongroom.v1.Payment
+	(*Refusal)(nil),                      // 4: strongroom.v1.Refusal
+	(*CreateWithdrawalRequest)(nil),      // 5: strongroom.v1.CreateWithdrawalRequest
+	(*GetWithdrawalRequest)(nil),         // 6: strongroom.v1.GetWithdrawalRequest
+	(*ListWithdrawalsRequest)(nil),       // 7: strongroom.v1.ListWithdrawalsRequest
+	(*ListWithdrawalsResponse)(nil),      // 8: strongroom.v1.ListWithdrawalsResponse
+	(*WatchWithdrawalEventsRequest)(nil), // 9: strongroom.v1.WatchWithdrawalEventsRequest
+	(*WithdrawalEvent)(nil),              // 10: strongroom.v1.WithdrawalEvent
+	(*Wallet)(nil),                       // 11: strongroom.v1.Wallet
+	(*Balance)(nil),                      // 12: strongroom.v1.Balance
+	(*ListWalletsRequest)(nil),           // 13: strongroom.v1.ListWalletsRequest
+	(*ListWalletsResponse)(nil),          // 14: strongroom.v1.ListWalletsResponse
+	(*Address)(nil),                      // 15: strongroom.v1.Address
+	(*CreateAddressRequest)(nil),         // 16: strongroom.v1.CreateAddressRequest
+	(*ListAddressesRequest)(nil),         // 17: strongroom.v1.ListAddressesRequest
+	(*ListAddressesResponse)(nil),        // 18: strongroom.v1.ListAddressesResponse
+	(*PendingIntent)(nil),                // 19: strongroom.v1.PendingIntent
+	(*ListPendingIntentsRequest)(nil),    // 20: strongroom.v1.ListPendingIntentsRequest
+	(*ListPendingIntentsResponse)(nil),   // 21: strongroom.v1.ListPendingIntentsResponse
+	(*GetIntentRequest)(nil),             // 22: strongroom.v1.GetIntentRequest
+	(*SubmitApprovalRequest)(nil),        // 23: strongroom.v1.SubmitApprovalRequest
+	(*SubmitApprovalResponse)(nil),       // 24: strongroom.v1.SubmitApprovalResponse
+	(*SubmitStatementRequest)(nil),       // 25: strongroom.v1.SubmitStatementRequest
+	(*SubmitStatementResponse)(nil),      // 26: strongroom.v1.SubmitStatementResponse
+	(*GetCheckpointRequest)(nil),         // 27: strongroom.v1.GetCheckpointRequest
+	(*GetCheckpointResponse)(nil),        // 28: strongroom.v1.GetCheckpointResponse
+	(*ListAuditLeavesRequest)(nil),       // 29: strongroom.v1.ListAuditLeavesRequest
+	(*ListAuditLeavesResponse)(nil),      // 30: strongroom.v1.ListAuditLeavesResponse
+	(*AuditLeaf)(nil),                    // 31: strongroom.v1.AuditLeaf
+	(*GetStatusRequest)(nil),             // 32: strongroom.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),            // 33: strongroom.v1.GetStatusResponse
+	(*SignerStatus)(nil),                 // 34: strongroom.v1.SignerStatus
+	(*KeyStatus)(nil),                    // 35: strongroom.v1.KeyStatus
+	(*ChainStatus)(nil),                  // 36: strongroom.v1.ChainStatus
+	(*GenerateKeyRequest)(nil),           // 37: strongroom.v1.GenerateKeyRequest
+	(*GenerateKeyResponse)(nil),          // 38: strongroom.v1.GenerateKeyResponse
+	(*timestamppb.Timestamp)(nil),        // 39: google.protobuf.Timestamp
 }
 var file_strongroom_v1_custody_proto_depIdxs = []int32{
-	2,  // 0: strongroom.v1.Withdrawal.payments:type_name -> strongroom.v1.Payment
-	3,  // 1: strongroom.v1.Withdrawal.refusals:type_name -> strongroom.v1.Refusal
-	0,  // 2: strongroom.v1.Withdrawal.request:type_name -> strongroom.v1.Signed
-	0,  // 3: strongroom.v1.Withdrawal.approvals:type_name -> strongroom.v1.Signed
-	0,  // 4: strongroom.v1.Withdrawal.statements:type_name -> strongroom.v1.Signed
-	38, // 5: strongroom.v1.Withdrawal.create_time:type_name -> google.protobuf.Timestamp
-	38, // 6: strongroom.v1.Withdrawal.update_time:type_name -> google.protobuf.Timestamp
-	0,  // 7: strongroom.v1.CreateWithdrawalRequest.request:type_name -> strongroom.v1.Signed
-	1,  // 8: strongroom.v1.ListWithdrawalsResponse.withdrawals:type_name -> strongroom.v1.Withdrawal
-	38, // 9: strongroom.v1.WithdrawalEvent.create_time:type_name -> google.protobuf.Timestamp
-	3,  // 10: strongroom.v1.WithdrawalEvent.refusals:type_name -> strongroom.v1.Refusal
-	11, // 11: strongroom.v1.Wallet.balances:type_name -> strongroom.v1.Balance
-	10, // 12: strongroom.v1.ListWalletsResponse.wallets:type_name -> strongroom.v1.Wallet
-	0,  // 13: strongroom.v1.Address.attestations:type_name -> strongroom.v1.Signed
-	14, // 14: strongroom.v1.ListAddressesResponse.addresses:type_name -> strongroom.v1.Address
-	0,  // 15: strongroom.v1.PendingIntent.approvals:type_name -> strongroom.v1.Signed
-	0,  // 16: strongroom.v1.PendingIntent.statements:type_name -> strongroom.v1.Signed
-	38, // 17: strongroom.v1.PendingIntent.create_time:type_name -> google.protobuf.Timestamp
-	38, // 18: strongroom.v1.PendingIntent.expire_time:type_name -> google.protobuf.Timestamp
-	18, // 19: strongroom.v1.ListPendingIntentsResponse.intents:type_name -> strongroom.v1.PendingIntent
-	0,  // 20: strongroom.v1.SubmitApprovalRequest.approval:type_name -> strongroom.v1.Signed
-	0,  // 21: strongroom.v1.SubmitStatementRequest.statement:type_name -> strongroom.v1.Signed
-	30, // 22: strongroom.v1.ListAuditLeavesResponse.leaves:type_name -> strongroom.v1.AuditLeaf
-	33, // 23: strongroom.v1.GetStatusResponse.signers:type_name -> strongroom.v1.SignerStatus
-	35, // 24: strongroom.v1.GetStatusResponse.chains:type_name -> strongroom.v1.ChainStatus
-	34, // 25: strongroom.v1.SignerStatus.keys:type_name -> strongroom.v1.KeyStatus
-	34, // 26: strongroom.v1.GenerateKeyResponse.key:type_name -> strongroom.v1.KeyStatus
-	4,  // 27: strongroom.v1.WithdrawalService.CreateWithdrawal:input_type -> strongroom.v1.CreateWithdrawalRequest
-	5,  // 28: strongroom.v1.WithdrawalService.GetWithdrawal:input_type -> strongroom.v1.GetWithdrawalRequest
-	6,  // 29: strongroom.v1.WithdrawalService.ListWithdrawals:input_type -> strongroom.v1.ListWithdrawalsRequest
-	8,  // 30: strongroom.v1.WithdrawalService.WatchWithdrawalEvents:input_type -> strongroom.v1.WatchWithdrawalEventsRequest
-	12, // 31: strongroom.v1.WalletService.ListWallets:input_type -> strongroom.v1.ListWalletsRequest
-	15, // 32: strongroom.v1.WalletService.CreateAddress:input_type -> strongroom.v1.CreateAddressRequest
-	16, // 33: strongroom.v1.WalletService.ListAddresses:input_type -> strongroom.v1.ListAddressesRequest
-	19, // 34: strongroom.v1.ApprovalService.ListPendingIntents:input_type -> strongroom.v1.ListPendingIntentsRequest
-	21, // 35: strongroom.v1.ApprovalService.GetIntent:input_type -> strongroom.v1.GetIntentRequest
-	22, // 36: strongroom.v1.ApprovalService.SubmitApproval:input_type -> strongroom.v1.SubmitApprovalRequest
-	24, // 37: strongroom.v1.ApprovalService.SubmitStatement:input_type -> strongroom.v1.SubmitStatementRequest
-	26, // 38: strongroom.v1.AuditService.GetCheckpoint:input_type -> strongroom.v1.GetCheckpointRequest
-	28, // 39: strongroom.v1.AuditService.ListAuditLeaves:input_type -> strongroom.v1.ListAuditLeavesRequest
-	31, // 40: strongroom.v1.OperationService.GetStatus:input_type -> strongroom.v1.GetStatusRequest
-	36, // 41: strongroom.v1.OperationService.GenerateKey:input_type -> strongroom.v1.GenerateKeyRequest
-	1,  // 42: strongroom.v1.WithdrawalService.CreateWithdrawal:output_type -> strongroom.v1.Withdrawal
-	1,  // 43: strongroom.v1.WithdrawalService.GetWithdrawal:output_type -> strongroom.v1.Withdrawal
-	7,  // 44: strongroom.v1.WithdrawalService.ListWithdrawals:output_type -> strongroom.v1.ListWithdrawalsResponse
-	9,  // 45: strongroom.v1.WithdrawalService.WatchWithdrawalEvents:output_type -> strongroom.v1.WithdrawalEvent
-	13, // 46: strongroom.v1.WalletService.ListWallets:output_type -> strongroom.v1.ListWalletsResponse
-	14, // 47: strongroom.v1.WalletService.CreateAddress:output_type -> strongroom.v1.Address
-	17, // 48: strongroom.v1.WalletService.ListAddresses:output_type -> strongroom.v1.ListAddressesResponse
-	20, // 49: strongroom.v1.ApprovalService.ListPendingIntents:output_type -> strongroom.v1.ListPendingIntentsResponse
-	18, // 50: strongroom.v1.ApprovalService.GetIntent:output_type -> strongroom.v1.PendingIntent
-	23, // 51: strongroom.v1.ApprovalService.SubmitApproval:output_type -> strongroom.v1.SubmitApprovalResponse
-	25, // 52: strongroom.v1.ApprovalService.SubmitStatement:output_type -> strongroom.v1.SubmitStatementResponse
-	27, // 53: strongroom.v1.AuditService.GetCheckpoint:output_type -> strongroom.v1.GetCheckpointResponse
-	29, // 54: strongroom.v1.AuditService.ListAuditLeaves:output_type -> strongroom.v1.ListAuditLeavesResponse
-	32, // 55: strongroom.v1.OperationService.GetStatus:output_type -> strongroom.v1.GetStatusResponse
-	37, // 56: strongroom.v1.OperationService.GenerateKey:output_type -> strongroom.v1.GenerateKeyResponse
-	42, // [42:57] is the sub-list for method output_type
-	27, // [27:42] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	3,  // 0: strongroom.v1.Withdrawal.payments:type_name -> strongroom.v1.Payment
+	4,  // 1: strongroom.v1.Withdrawal.refusals:type_name -> strongroom.v1.Refusal
+	1,  // 2: strongroom.v1.Withdrawal.request:type_name -> strongroom.v1.Signed
+	1,  // 3: strongroom.v1.Withdrawal.approvals:type_name -> strongroom.v1.Signed
+	1,  // 4: strongroom.v1.Withdrawal.statements:type_name -> strongroom.v1.Signed
+	39, // 5: strongroom.v1.Withdrawal.create_time:type_name -> google.protobuf.Timestamp
+	39, // 6: strongroom.v1.Withdrawal.update_time:type_name -> google.protobuf.Timestamp
+	1,  // 7: strongroom.v1.CreateWithdrawalRequest.request:type_name -> strongroom.v1.Signed
+	2,  // 8: strongroom.v1.ListWithdrawalsResponse.withdrawals:type_name -> strongroom.v1.Withdrawal
+	39, // 9: strongroom.v1.WithdrawalEvent.create_time:type_name -> google.protobuf.Timestamp
+	4,  // 10: strongroom.v1.WithdrawalEvent.refusals:type_name -> strongroom.v1.Refusal
+	12, // 11: strongroom.v1.Wallet.balances:type_name -> strongroom.v1.Balance
+	11, // 12: strongroom.v1.ListWalletsResponse.wallets:type_name -> strongroom.v1.Wallet
+	1,  // 13: strongroom.v1.Address.attestations:type_name -> strongroom.v1.Signed
+	15, // 14: strongroom.v1.ListAddressesResponse.addresses:type_name -> strongroom.v1.Address
+	1,  // 15: strongroom.v1.PendingIntent.approvals:type_name -> strongroom.v1.Signed
+	1,  // 16: strongroom.v1.PendingIntent.statements:type_name -> strongroom.v1.Signed
+	39, // 17: strongroom.v1.PendingIntent.create_time:type_name -> google.protobuf.Timestamp
+	39, // 18: strongroom.v1.PendingIntent.expire_time:type_name -> google.protobuf.Timestamp
+	19, // 19: strongroom.v1.ListPendingIntentsResponse.intents:type_name -> strongroom.v1.PendingIntent
+	1,  // 20: strongroom.v1.SubmitApprovalRequest.approval:type_name -> strongroom.v1.Signed
+	1,  // 21: strongroom.v1.SubmitStatementRequest.statement:type_name -> strongroom.v1.Signed
+	31, // 22: strongroom.v1.ListAuditLeavesResponse.leaves:type_name -> strongroom.v1.AuditLeaf
+	34, // 23: strongroom.v1.GetStatusResponse.signers:type_name -> strongroom.v1.SignerStatus
+	36, // 24: strongroom.v1.GetStatusResponse.chains:type_name -> strongroom.v1.ChainStatus
+	35, // 25: strongroom.v1.SignerStatus.keys:type_name -> strongroom.v1.KeyStatus
+	0,  // 26: strongroom.v1.KeyStatus.state:type_name -> strongroom.v1.KeyState
+	35, // 27: strongroom.v1.GenerateKeyResponse.key:type_name -> strongroom.v1.KeyStatus
+	5,  // 28: strongroom.v1.WithdrawalService.CreateWithdrawal:input_type -> strongroom.v1.CreateWithdrawalRequest
+	6,  // 29: strongroom.v1.WithdrawalService.GetWithdrawal:input_type -> strongroom.v1.GetWithdrawalRequest
+	7,  // 30: strongroom.v1.WithdrawalService.ListWithdrawals:input_type -> strongroom.v1.ListWithdrawalsRequest
+	9,  // 31: strongroom.v1.WithdrawalService.WatchWithdrawalEvents:input_type -> strongroom.v1.WatchWithdrawalEventsRequest
+	13, // 32: strongroom.v1.WalletService.ListWallets:input_type -> strongroom.v1.ListWalletsRequest
+	16, // 33: strongroom.v1.WalletService.CreateAddress:input_type -> strongroom.v1.CreateAddressRequest
+	17, // 34: strongroom.v1.WalletService.ListAddresses:input_type -> strongroom.v1.ListAddressesRequest
+	20, // 35: strongroom.v1.ApprovalService.ListPendingIntents:input_type -> strongroom.v1.ListPendingIntentsRequest
+	22, // 36: strongroom.v1.ApprovalService.GetIntent:input_type -> strongroom.v1.GetIntentRequest
+	23, // 37: strongroom.v1.ApprovalService.SubmitApproval:input_type -> strongroom.v1.SubmitApprovalRequest
+	25, // 38: strongroom.v1.ApprovalService.SubmitStatement:input_type -> strongroom.v1.SubmitStatementRequest
+	27, // 39: strongroom.v1.AuditService.GetCheckpoint:input_type -> strongroom.v1.GetCheckpointRequest
+	29, // 40: strongroom.v1.AuditService.ListAuditLeaves:input_type -> strongroom.v1.ListAuditLeavesRequest
+	32, // 41: strongroom.v1.OperationService.GetStatus:input_type -> strongroom.v1.GetStatusRequest
+	37, // 42: strongroom.v1.OperationService.GenerateKey:input_type -> strongroom.v1.GenerateKeyRequest
+	2,  // 43: strongroom.v1.WithdrawalService.CreateWithdrawal:output_type -> strongroom.v1.Withdrawal
+	2,  // 44: strongroom.v1.WithdrawalService.GetWithdrawal:output_type -> strongroom.v1.Withdrawal
+	8,  // 45: strongroom.v1.WithdrawalService.ListWithdrawals:output_type -> strongroom.v1.ListWithdrawalsResponse
+	10, // 46: strongroom.v1.WithdrawalService.WatchWithdrawalEvents:output_type -> strongroom.v1.WithdrawalEvent
+	14, // 47: strongroom.v1.WalletService.ListWallets:output_type -> strongroom.v1.ListWalletsResponse
+	15, // 48: strongroom.v1.WalletService.CreateAddress:output_type -> strongroom.v1.Address
+	18, // 49: strongroom.v1.WalletService.ListAddresses:output_type -> strongroom.v1.ListAddressesResponse
+	21, // 50: strongroom.v1.ApprovalService.ListPendingIntents:output_type -> strongroom.v1.ListPendingIntentsResponse
+	19, // 51: strongroom.v1.ApprovalService.GetIntent:output_type -> strongroom.v1.PendingIntent
+	24, // 52: strongroom.v1.ApprovalService.SubmitApproval:output_type -> strongroom.v1.SubmitApprovalResponse
+	26, // 53: strongroom.v1.ApprovalService.SubmitStatement:output_type -> strongroom.v1.SubmitStatementResponse
+	28, // 54: strongroom.v1.AuditService.GetCheckpoint:output_type -> strongroom.v1.GetCheckpointResponse
+	30, // 55: strongroom.v1.AuditService.ListAuditLeaves:output_type -> strongroom.v1.ListAuditLeavesResponse
+	33, // 56: strongroom.v1.OperationService.GetStatus:output_type -> strongroom.v1.GetStatusResponse
+	38, // 57: strongroom.v1.OperationService.GenerateKey:output_type -> strongroom.v1.GenerateKeyResponse
+	43, // [43:58] is the sub-list for method output_type
+	28, // [28:43] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_strongroom_v1_custody_proto_init() }
@@ -2693,13 +2762,14 @@ func file_strongroom_v1_custody_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_strongroom_v1_custody_proto_rawDesc), len(file_strongroom_v1_custody_proto_rawDesc)),
-			NumEnums:      0,
+			NumEnums:      1,
 			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   5,
 		},
 		GoTypes:           file_strongroom_v1_custody_proto_goTypes,
 		DependencyIndexes: file_strongroom_v1_custody_proto_depIdxs,
+		EnumInfos:         file_strongroom_v1_custody_proto_enumTypes,
 		MessageInfos:      file_strongroom_v1_custody_proto_msgTypes,
 	}.Build()
 	File_strongroom_v1_custody_proto = out.File
