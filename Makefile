@@ -11,6 +11,9 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 PROTOC_GEN_GO_GRPC := google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.0
 export GOFLAGS := -buildvcs=false
 
+# Counts the packages that the compiler names, and passes on whatever else it says.
+COUNT := awk '/^[a-z0-9.]+[a-zA-Z0-9._\/-]*$$/ { n++; if (n % 20 == 0) { printf "  %d packages compiled\n", n; fflush() }; next } { print }'
+
 # Packages whose tests exercise concurrency; they run under the race detector too.
 RACE := ./hsm/... ./mpc/transport/... ./proto/rpc/... ./internal/signer/... ./internal/coordinator/...
 
@@ -25,7 +28,7 @@ devnet: deps build ## start the same and leave it running until Ctrl-C
 build:
 	@mkdir -p $(BIN)
 	@echo "building the binaries (the first time takes a few minutes)"
-	@go build -o $(BIN)/ ./cmd/... ./internal/devnet/cmd/...
+	@go build -v -o $(BIN)/ ./cmd/... ./internal/devnet/cmd/... 2>&1 | $(COUNT)
 
 test: deps lint test-unit test-race peers test-peers test-chains ## all tests
 

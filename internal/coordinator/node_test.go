@@ -41,6 +41,7 @@ type session struct {
 // node runs the guard on everything, as a signer does, and can be made to fail. It stands in for a signer process so that the
 // coordinator can be tested without a protocol between several.
 type node struct {
+	strongroomv1.SignerServiceClient // methods that the coordinator does not call
 	*committee
 	name canon.Name
 

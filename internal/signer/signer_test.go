@@ -84,6 +84,10 @@ func TestEachServiceAnswersItsCallersOnly(t *testing.T) {
 			_, err := strongroomv1.NewSignerServiceClient(w.dial("node-1", k)).JoinKeygen(ctx, &strongroomv1.JoinKeygenRequest{})
 			return err
 		},
+		"certificate": func(k ed25519.PrivateKey) error {
+			_, err := strongroomv1.NewSignerServiceClient(w.dial("node-1", k)).GetCertificate(ctx, &strongroomv1.GetCertificateRequest{})
+			return err
+		},
 		"statement": func(k ed25519.PrivateKey) error {
 			_, err := strongroomv1.NewOfficerServiceClient(w.dial("node-1", k)).SubmitSignerStatement(ctx, &strongroomv1.SubmitSignerStatementRequest{})
 			return err
@@ -105,14 +109,14 @@ func TestEachServiceAnswersItsCallersOnly(t *testing.T) {
 			return err
 		},
 	}
-	all := []string{"status", "reserve", "sign", "attest", "keygen", "statement", "intents", "deliver", "health"}
+	all := []string{"status", "reserve", "sign", "attest", "keygen", "certificate", "statement", "intents", "deliver", "health"}
 	if len(all) != len(calls) {
 		t.Fatalf("expected %d calls, found %d", len(all), len(calls))
 	}
 	for caller, may := range map[string][]string{
-		"front":        {"status", "reserve", "sign", "attest", "keygen", "health"},
-		"device alice": {"status", "statement", "intents", "health"},
-		"node-2":       {"status", "deliver", "health"},
+		"front":        {"status", "reserve", "sign", "attest", "keygen", "certificate", "health"},
+		"device alice": {"status", "certificate", "statement", "intents", "health"},
+		"node-2":       {"status", "certificate", "deliver", "health"},
 		"acme":         {},
 		"device acme":  {},
 		"stranger":     {},
@@ -210,6 +214,26 @@ func TestTwoSignersSignOverTheWire(t *testing.T) {
 		Evidence: evidence, Certificate: certificate, Participants: []string{"node-2", "node-3"}, Attempt: 1,
 	})
 	refused(t, err, "attempt", "attempt")
+	certificateIsHandedOut(t, w, certificate)
+}
+
+// certificateIsHandedOut asks those that acted upon the certificate, and one that did not.
+func certificateIsHandedOut(t *testing.T, w *world, certificate []byte) {
+	t.Helper()
+	var c canon.Certificate
+	check(t, canon.Decode(certificate, &c))
+	name := "reservations/" + canon.KindReservation.Digest(c.Reservation).String()
+	for _, signer := range []canon.Name{"node-2", "node-4"} {
+		got, err := w.front(signer).GetCertificate(t.Context(), &strongroomv1.GetCertificateRequest{Name: name})
+		if err != nil || string(got.GetCertificate()) != string(certificate) {
+			t.Errorf("%s: expected the certificate, found %x and %v", signer, got.GetCertificate(), err)
+		}
+	}
+	if _, err := w.front("node-1").GetCertificate(t.Context(), &strongroomv1.GetCertificateRequest{Name: name}); status.Code(err) != codes.NotFound {
+		t.Errorf("node-1: expected NotFound, found %v", err)
+	}
+	_, err := w.front("node-1").GetCertificate(t.Context(), &strongroomv1.GetCertificateRequest{Name: "reservations/xyz"})
+	refused(t, err, "encoding", "name")
 }
 
 func TestCommittedIsOnDiskBeforeTheLastMessageAndNothingIsResumed(t *testing.T) {

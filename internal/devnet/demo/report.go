@@ -81,9 +81,10 @@ func (r *Report) Write(path string) error {
 // Table writes what happened for people.
 func (r *Report) Table(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "WITHDRAWAL\tSTATE\tAMOUNT\tTXID\tAPPROVED BY\tSIGNED BY\tTIME")
+	fmt.Fprintln(t, "WITHDRAWAL\tSTATE\tAMOUNT\tASSET\tTXID\tAPPROVED BY\tSIGNED BY\tTIME")
 	for _, row := range r.Rows {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%.1f s\n", row.Title, row.State, row.Amount, dash(clip(row.TxID)), dash(strings.Join(row.Approvers, " ")),
+		amount, symbol, _ := strings.Cut(row.Amount, " ")
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.1f s\n", row.Title, row.State, amount, symbol, dash(clip(row.TxID)), dash(strings.Join(row.Approvers, " ")),
 			dash(strings.Join(row.Signers, " ")), row.Seconds)
 	}
 	if err := t.Flush(); err != nil {

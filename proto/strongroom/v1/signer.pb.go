@@ -448,6 +448,96 @@ func (x *AttestAddressResponse) GetAttestation() *Signed {
 	return nil
 }
 
+type GetCertificateRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// reservations/{rid in hexadecimal}
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCertificateRequest) Reset() {
+	*x = GetCertificateRequest{}
+	mi := &file_strongroom_v1_signer_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCertificateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCertificateRequest) ProtoMessage() {}
+
+func (x *GetCertificateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_strongroom_v1_signer_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCertificateRequest.ProtoReflect.Descriptor instead.
+func (*GetCertificateRequest) Descriptor() ([]byte, []int) {
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *GetCertificateRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type GetCertificateResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Encoding of canon.Certificate.
+	Certificate   []byte `protobuf:"bytes,1,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCertificateResponse) Reset() {
+	*x = GetCertificateResponse{}
+	mi := &file_strongroom_v1_signer_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCertificateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCertificateResponse) ProtoMessage() {}
+
+func (x *GetCertificateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_strongroom_v1_signer_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCertificateResponse.ProtoReflect.Descriptor instead.
+func (*GetCertificateResponse) Descriptor() ([]byte, []int) {
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *GetCertificateResponse) GetCertificate() []byte {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
+}
+
 type JoinKeygenRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Key   string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -459,7 +549,7 @@ type JoinKeygenRequest struct {
 
 func (x *JoinKeygenRequest) Reset() {
 	*x = JoinKeygenRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[8]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -471,7 +561,7 @@ func (x *JoinKeygenRequest) String() string {
 func (*JoinKeygenRequest) ProtoMessage() {}
 
 func (x *JoinKeygenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[8]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -484,7 +574,7 @@ func (x *JoinKeygenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinKeygenRequest.ProtoReflect.Descriptor instead.
 func (*JoinKeygenRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{8}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *JoinKeygenRequest) GetKey() string {
@@ -510,7 +600,7 @@ type JoinKeygenResponse struct {
 
 func (x *JoinKeygenResponse) Reset() {
 	*x = JoinKeygenResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[9]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -522,7 +612,7 @@ func (x *JoinKeygenResponse) String() string {
 func (*JoinKeygenResponse) ProtoMessage() {}
 
 func (x *JoinKeygenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[9]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -535,7 +625,7 @@ func (x *JoinKeygenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinKeygenResponse.ProtoReflect.Descriptor instead.
 func (*JoinKeygenResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{9}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *JoinKeygenResponse) GetKey() *KeyStatus {
@@ -554,7 +644,7 @@ type SubmitSignerStatementRequest struct {
 
 func (x *SubmitSignerStatementRequest) Reset() {
 	*x = SubmitSignerStatementRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[10]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -566,7 +656,7 @@ func (x *SubmitSignerStatementRequest) String() string {
 func (*SubmitSignerStatementRequest) ProtoMessage() {}
 
 func (x *SubmitSignerStatementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[10]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -579,7 +669,7 @@ func (x *SubmitSignerStatementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSignerStatementRequest.ProtoReflect.Descriptor instead.
 func (*SubmitSignerStatementRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{10}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SubmitSignerStatementRequest) GetStatement() *Signed {
@@ -599,7 +689,7 @@ type SubmitSignerStatementResponse struct {
 
 func (x *SubmitSignerStatementResponse) Reset() {
 	*x = SubmitSignerStatementResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[11]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -611,7 +701,7 @@ func (x *SubmitSignerStatementResponse) String() string {
 func (*SubmitSignerStatementResponse) ProtoMessage() {}
 
 func (x *SubmitSignerStatementResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[11]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -624,7 +714,7 @@ func (x *SubmitSignerStatementResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSignerStatementResponse.ProtoReflect.Descriptor instead.
 func (*SubmitSignerStatementResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{11}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SubmitSignerStatementResponse) GetSigner() string {
@@ -642,7 +732,7 @@ type ListSeenIntentsRequest struct {
 
 func (x *ListSeenIntentsRequest) Reset() {
 	*x = ListSeenIntentsRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[12]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -654,7 +744,7 @@ func (x *ListSeenIntentsRequest) String() string {
 func (*ListSeenIntentsRequest) ProtoMessage() {}
 
 func (x *ListSeenIntentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[12]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -667,7 +757,7 @@ func (x *ListSeenIntentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSeenIntentsRequest.ProtoReflect.Descriptor instead.
 func (*ListSeenIntentsRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{12}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{14}
 }
 
 type ListSeenIntentsResponse struct {
@@ -679,7 +769,7 @@ type ListSeenIntentsResponse struct {
 
 func (x *ListSeenIntentsResponse) Reset() {
 	*x = ListSeenIntentsResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[13]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -691,7 +781,7 @@ func (x *ListSeenIntentsResponse) String() string {
 func (*ListSeenIntentsResponse) ProtoMessage() {}
 
 func (x *ListSeenIntentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[13]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -704,7 +794,7 @@ func (x *ListSeenIntentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSeenIntentsResponse.ProtoReflect.Descriptor instead.
 func (*ListSeenIntentsResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{13}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListSeenIntentsResponse) GetIntents() [][]byte {
@@ -727,7 +817,7 @@ type Frame struct {
 
 func (x *Frame) Reset() {
 	*x = Frame{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[14]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -739,7 +829,7 @@ func (x *Frame) String() string {
 func (*Frame) ProtoMessage() {}
 
 func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[14]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -752,7 +842,7 @@ func (x *Frame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frame.ProtoReflect.Descriptor instead.
 func (*Frame) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{14}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Frame) GetEnvelope() []byte {
@@ -785,7 +875,7 @@ type DeliverResponse struct {
 
 func (x *DeliverResponse) Reset() {
 	*x = DeliverResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[15]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -797,7 +887,7 @@ func (x *DeliverResponse) String() string {
 func (*DeliverResponse) ProtoMessage() {}
 
 func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[15]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -810,7 +900,7 @@ func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverResponse.ProtoReflect.Descriptor instead.
 func (*DeliverResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{15}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DeliverResponse) GetAccepted() uint64 {
@@ -851,7 +941,11 @@ const file_strongroom_v1_signer_proto_rawDesc = "" +
 	"\x06branch\x18\x03 \x01(\x04R\x06branch\x12\x14\n" +
 	"\x05index\x18\x04 \x01(\x04R\x05index\"P\n" +
 	"\x15AttestAddressResponse\x127\n" +
-	"\vattestation\x18\x01 \x01(\v2\x15.strongroom.v1.SignedR\vattestation\"?\n" +
+	"\vattestation\x18\x01 \x01(\v2\x15.strongroom.v1.SignedR\vattestation\"+\n" +
+	"\x15GetCertificateRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\":\n" +
+	"\x16GetCertificateResponse\x12 \n" +
+	"\vcertificate\x18\x01 \x01(\fR\vcertificate\"?\n" +
 	"\x11JoinKeygenRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\x04R\aattempt\"@\n" +
@@ -869,12 +963,13 @@ const file_strongroom_v1_signer_proto_rawDesc = "" +
 	"\tsignature\x18\x02 \x01(\fR\tsignature\x12\x18\n" +
 	"\apayload\x18\x03 \x01(\fR\apayload\"-\n" +
 	"\x0fDeliverResponse\x12\x1a\n" +
-	"\baccepted\x18\x01 \x01(\x04R\baccepted2\xab\x03\n" +
+	"\baccepted\x18\x01 \x01(\x04R\baccepted2\x8a\x04\n" +
 	"\rSignerService\x12`\n" +
 	"\x0fGetSignerStatus\x12%.strongroom.v1.GetSignerStatusRequest\x1a&.strongroom.v1.GetSignerStatusResponse\x12H\n" +
 	"\aReserve\x12\x1d.strongroom.v1.ReserveRequest\x1a\x1e.strongroom.v1.ReserveResponse\x12?\n" +
 	"\x04Sign\x12\x1a.strongroom.v1.SignRequest\x1a\x1b.strongroom.v1.SignResponse\x12Z\n" +
-	"\rAttestAddress\x12#.strongroom.v1.AttestAddressRequest\x1a$.strongroom.v1.AttestAddressResponse\x12Q\n" +
+	"\rAttestAddress\x12#.strongroom.v1.AttestAddressRequest\x1a$.strongroom.v1.AttestAddressResponse\x12]\n" +
+	"\x0eGetCertificate\x12$.strongroom.v1.GetCertificateRequest\x1a%.strongroom.v1.GetCertificateResponse\x12Q\n" +
 	"\n" +
 	"JoinKeygen\x12 .strongroom.v1.JoinKeygenRequest\x1a!.strongroom.v1.JoinKeygenResponse2\xe6\x01\n" +
 	"\x0eOfficerService\x12r\n" +
@@ -895,7 +990,7 @@ func file_strongroom_v1_signer_proto_rawDescGZIP() []byte {
 	return file_strongroom_v1_signer_proto_rawDescData
 }
 
-var file_strongroom_v1_signer_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_strongroom_v1_signer_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_strongroom_v1_signer_proto_goTypes = []any{
 	(*GetSignerStatusRequest)(nil),        // 0: strongroom.v1.GetSignerStatusRequest
 	(*GetSignerStatusResponse)(nil),       // 1: strongroom.v1.GetSignerStatusResponse
@@ -905,42 +1000,46 @@ var file_strongroom_v1_signer_proto_goTypes = []any{
 	(*SignResponse)(nil),                  // 5: strongroom.v1.SignResponse
 	(*AttestAddressRequest)(nil),          // 6: strongroom.v1.AttestAddressRequest
 	(*AttestAddressResponse)(nil),         // 7: strongroom.v1.AttestAddressResponse
-	(*JoinKeygenRequest)(nil),             // 8: strongroom.v1.JoinKeygenRequest
-	(*JoinKeygenResponse)(nil),            // 9: strongroom.v1.JoinKeygenResponse
-	(*SubmitSignerStatementRequest)(nil),  // 10: strongroom.v1.SubmitSignerStatementRequest
-	(*SubmitSignerStatementResponse)(nil), // 11: strongroom.v1.SubmitSignerStatementResponse
-	(*ListSeenIntentsRequest)(nil),        // 12: strongroom.v1.ListSeenIntentsRequest
-	(*ListSeenIntentsResponse)(nil),       // 13: strongroom.v1.ListSeenIntentsResponse
-	(*Frame)(nil),                         // 14: strongroom.v1.Frame
-	(*DeliverResponse)(nil),               // 15: strongroom.v1.DeliverResponse
-	(*SignerStatus)(nil),                  // 16: strongroom.v1.SignerStatus
-	(*Signed)(nil),                        // 17: strongroom.v1.Signed
-	(*KeyStatus)(nil),                     // 18: strongroom.v1.KeyStatus
+	(*GetCertificateRequest)(nil),         // 8: strongroom.v1.GetCertificateRequest
+	(*GetCertificateResponse)(nil),        // 9: strongroom.v1.GetCertificateResponse
+	(*JoinKeygenRequest)(nil),             // 10: strongroom.v1.JoinKeygenRequest
+	(*JoinKeygenResponse)(nil),            // 11: strongroom.v1.JoinKeygenResponse
+	(*SubmitSignerStatementRequest)(nil),  // 12: strongroom.v1.SubmitSignerStatementRequest
+	(*SubmitSignerStatementResponse)(nil), // 13: strongroom.v1.SubmitSignerStatementResponse
+	(*ListSeenIntentsRequest)(nil),        // 14: strongroom.v1.ListSeenIntentsRequest
+	(*ListSeenIntentsResponse)(nil),       // 15: strongroom.v1.ListSeenIntentsResponse
+	(*Frame)(nil),                         // 16: strongroom.v1.Frame
+	(*DeliverResponse)(nil),               // 17: strongroom.v1.DeliverResponse
+	(*SignerStatus)(nil),                  // 18: strongroom.v1.SignerStatus
+	(*Signed)(nil),                        // 19: strongroom.v1.Signed
+	(*KeyStatus)(nil),                     // 20: strongroom.v1.KeyStatus
 }
 var file_strongroom_v1_signer_proto_depIdxs = []int32{
-	16, // 0: strongroom.v1.GetSignerStatusResponse.status:type_name -> strongroom.v1.SignerStatus
-	17, // 1: strongroom.v1.ReserveResponse.ack:type_name -> strongroom.v1.Signed
-	17, // 2: strongroom.v1.AttestAddressResponse.attestation:type_name -> strongroom.v1.Signed
-	18, // 3: strongroom.v1.JoinKeygenResponse.key:type_name -> strongroom.v1.KeyStatus
-	17, // 4: strongroom.v1.SubmitSignerStatementRequest.statement:type_name -> strongroom.v1.Signed
+	18, // 0: strongroom.v1.GetSignerStatusResponse.status:type_name -> strongroom.v1.SignerStatus
+	19, // 1: strongroom.v1.ReserveResponse.ack:type_name -> strongroom.v1.Signed
+	19, // 2: strongroom.v1.AttestAddressResponse.attestation:type_name -> strongroom.v1.Signed
+	20, // 3: strongroom.v1.JoinKeygenResponse.key:type_name -> strongroom.v1.KeyStatus
+	19, // 4: strongroom.v1.SubmitSignerStatementRequest.statement:type_name -> strongroom.v1.Signed
 	0,  // 5: strongroom.v1.SignerService.GetSignerStatus:input_type -> strongroom.v1.GetSignerStatusRequest
 	2,  // 6: strongroom.v1.SignerService.Reserve:input_type -> strongroom.v1.ReserveRequest
 	4,  // 7: strongroom.v1.SignerService.Sign:input_type -> strongroom.v1.SignRequest
 	6,  // 8: strongroom.v1.SignerService.AttestAddress:input_type -> strongroom.v1.AttestAddressRequest
-	8,  // 9: strongroom.v1.SignerService.JoinKeygen:input_type -> strongroom.v1.JoinKeygenRequest
-	10, // 10: strongroom.v1.OfficerService.SubmitSignerStatement:input_type -> strongroom.v1.SubmitSignerStatementRequest
-	12, // 11: strongroom.v1.OfficerService.ListSeenIntents:input_type -> strongroom.v1.ListSeenIntentsRequest
-	14, // 12: strongroom.v1.PeerService.Deliver:input_type -> strongroom.v1.Frame
-	1,  // 13: strongroom.v1.SignerService.GetSignerStatus:output_type -> strongroom.v1.GetSignerStatusResponse
-	3,  // 14: strongroom.v1.SignerService.Reserve:output_type -> strongroom.v1.ReserveResponse
-	5,  // 15: strongroom.v1.SignerService.Sign:output_type -> strongroom.v1.SignResponse
-	7,  // 16: strongroom.v1.SignerService.AttestAddress:output_type -> strongroom.v1.AttestAddressResponse
-	9,  // 17: strongroom.v1.SignerService.JoinKeygen:output_type -> strongroom.v1.JoinKeygenResponse
-	11, // 18: strongroom.v1.OfficerService.SubmitSignerStatement:output_type -> strongroom.v1.SubmitSignerStatementResponse
-	13, // 19: strongroom.v1.OfficerService.ListSeenIntents:output_type -> strongroom.v1.ListSeenIntentsResponse
-	15, // 20: strongroom.v1.PeerService.Deliver:output_type -> strongroom.v1.DeliverResponse
-	13, // [13:21] is the sub-list for method output_type
-	5,  // [5:13] is the sub-list for method input_type
+	8,  // 9: strongroom.v1.SignerService.GetCertificate:input_type -> strongroom.v1.GetCertificateRequest
+	10, // 10: strongroom.v1.SignerService.JoinKeygen:input_type -> strongroom.v1.JoinKeygenRequest
+	12, // 11: strongroom.v1.OfficerService.SubmitSignerStatement:input_type -> strongroom.v1.SubmitSignerStatementRequest
+	14, // 12: strongroom.v1.OfficerService.ListSeenIntents:input_type -> strongroom.v1.ListSeenIntentsRequest
+	16, // 13: strongroom.v1.PeerService.Deliver:input_type -> strongroom.v1.Frame
+	1,  // 14: strongroom.v1.SignerService.GetSignerStatus:output_type -> strongroom.v1.GetSignerStatusResponse
+	3,  // 15: strongroom.v1.SignerService.Reserve:output_type -> strongroom.v1.ReserveResponse
+	5,  // 16: strongroom.v1.SignerService.Sign:output_type -> strongroom.v1.SignResponse
+	7,  // 17: strongroom.v1.SignerService.AttestAddress:output_type -> strongroom.v1.AttestAddressResponse
+	9,  // 18: strongroom.v1.SignerService.GetCertificate:output_type -> strongroom.v1.GetCertificateResponse
+	11, // 19: strongroom.v1.SignerService.JoinKeygen:output_type -> strongroom.v1.JoinKeygenResponse
+	13, // 20: strongroom.v1.OfficerService.SubmitSignerStatement:output_type -> strongroom.v1.SubmitSignerStatementResponse
+	15, // 21: strongroom.v1.OfficerService.ListSeenIntents:output_type -> strongroom.v1.ListSeenIntentsResponse
+	17, // 22: strongroom.v1.PeerService.Deliver:output_type -> strongroom.v1.DeliverResponse
+	14, // [14:23] is the sub-list for method output_type
+	5,  // [5:14] is the sub-list for method input_type
 	5,  // [5:5] is the sub-list for extension type_name
 	5,  // [5:5] is the sub-list for extension extendee
 	0,  // [0:5] is the sub-list for field type_name
@@ -958,7 +1057,7 @@ func file_strongroom_v1_signer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_strongroom_v1_signer_proto_rawDesc), len(file_strongroom_v1_signer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

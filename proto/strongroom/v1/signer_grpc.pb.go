@@ -26,6 +26,7 @@ const (
 	SignerService_Reserve_FullMethodName         = "/strongroom.v1.SignerService/Reserve"
 	SignerService_Sign_FullMethodName            = "/strongroom.v1.SignerService/Sign"
 	SignerService_AttestAddress_FullMethodName   = "/strongroom.v1.SignerService/AttestAddress"
+	SignerService_GetCertificate_FullMethodName  = "/strongroom.v1.SignerService/GetCertificate"
 	SignerService_JoinKeygen_FullMethodName      = "/strongroom.v1.SignerService/JoinKeygen"
 )
 
@@ -42,6 +43,9 @@ type SignerServiceClient interface {
 	Sign(ctx context.Context, in *SignRequest, opts ...grpc.CallOption) (*SignResponse, error)
 	// Derives an address and attests it by a signed canon.Address.
 	AttestAddress(ctx context.Context, in *AttestAddressRequest, opts ...grpc.CallOption) (*AttestAddressResponse, error)
+	// Hands out a certificate that this signer acted upon, so that a withdrawal is not stranded by whoever else lost it. It is no secret:
+	// whoever has it still needs t signers who check everything.
+	GetCertificate(ctx context.Context, in *GetCertificateRequest, opts ...grpc.CallOption) (*GetCertificateResponse, error)
 	// Takes part in the distributed generation of a key of the charter.
 	JoinKeygen(ctx context.Context, in *JoinKeygenRequest, opts ...grpc.CallOption) (*JoinKeygenResponse, error)
 }
@@ -94,6 +98,16 @@ func (c *signerServiceClient) AttestAddress(ctx context.Context, in *AttestAddre
 	return out, nil
 }
 
+func (c *signerServiceClient) GetCertificate(ctx context.Context, in *GetCertificateRequest, opts ...grpc.CallOption) (*GetCertificateResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetCertificateResponse)
+	err := c.cc.Invoke(ctx, SignerService_GetCertificate_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *signerServiceClient) JoinKeygen(ctx context.Context, in *JoinKeygenRequest, opts ...grpc.CallOption) (*JoinKeygenResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(JoinKeygenResponse)
@@ -117,6 +131,9 @@ type SignerServiceServer interface {
 	Sign(context.Context, *SignRequest) (*SignResponse, error)
 	// Derives an address and attests it by a signed canon.Address.
 	AttestAddress(context.Context, *AttestAddressRequest) (*AttestAddressResponse, error)
+	// Hands out a certificate that this signer acted upon, so that a withdrawal is not stranded by whoever else lost it. It is no secret:
+	// whoever has it still needs t signers who check everything.
+	GetCertificate(context.Context, *GetCertificateRequest) (*GetCertificateResponse, error)
 	// Takes part in the distributed generation of a key of the charter.
 	JoinKeygen(context.Context, *JoinKeygenRequest) (*JoinKeygenResponse, error)
 	mustEmbedUnimplementedSignerServiceServer()
@@ -140,6 +157,9 @@ func (UnimplementedSignerServiceServer) Sign(context.Context, *SignRequest) (*Si
 }
 func (UnimplementedSignerServiceServer) AttestAddress(context.Context, *AttestAddressRequest) (*AttestAddressResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AttestAddress not implemented")
+}
+func (UnimplementedSignerServiceServer) GetCertificate(context.Context, *GetCertificateRequest) (*GetCertificateResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetCertificate not implemented")
 }
 func (UnimplementedSignerServiceServer) JoinKeygen(context.Context, *JoinKeygenRequest) (*JoinKeygenResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method JoinKeygen not implemented")
@@ -237,6 +257,24 @@ func _SignerService_AttestAddress_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SignerService_GetCertificate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetCertificateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignerServiceServer).GetCertificate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignerService_GetCertificate_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignerServiceServer).GetCertificate(ctx, req.(*GetCertificateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SignerService_JoinKeygen_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(JoinKeygenRequest)
 	if err := dec(in); err != nil {
@@ -277,6 +315,10 @@ var SignerService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "AttestAddress",
 			Handler:    _SignerService_AttestAddress_Handler,
+		},
+		{
+			MethodName: "GetCertificate",
+			Handler:    _SignerService_GetCertificate_Handler,
 		},
 		{
 			MethodName: "JoinKeygen",
