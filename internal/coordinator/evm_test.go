@@ -28,6 +28,18 @@ func (w *world) mineEVM() {
 	}
 }
 
+// mineUntil makes blocks until a transaction is in one: the pool takes a moment to see that the one before it was mined.
+func (w *world) mineUntil(hash common.Hash) {
+	w.t.Helper()
+	for range 20 {
+		w.mineEVM()
+		if _, err := evmChain.Node().Receipt(w.ctx, hash); err == nil {
+			return
+		}
+	}
+	w.t.Fatalf("expected %s in a block, found none in twenty", hash)
+}
+
 func TestEtherAndTokensArePaidInNonceOrder(t *testing.T) {
 	token, err := evmChain.DeployToken(t.Context())
 	if err != nil {
@@ -39,10 +51,11 @@ func TestEtherAndTokensArePaidInNonceOrder(t *testing.T) {
 	if _, err := evmChain.Fund(w.ctx, sender, big.NewInt(2e18)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := evmChain.MintToken(w.ctx, token, sender, big.NewInt(900_000_000)); err != nil {
+	minted, err := evmChain.MintToken(w.ctx, token, sender, big.NewInt(900_000_000))
+	if err != nil {
 		t.Fatal(err)
 	}
-	w.mineEVM()
+	w.mineUntil(minted)
 	w.run()
 	ids := []canon.Digest{w.create("a", w.onEVM(eth, 1e17)).ID, w.create("b", w.onEVM(usdx, 250_000_000)).ID, w.create("c", w.onEVM(eth, 2e17)).ID}
 	nonces := map[uint64]bool{}
