@@ -70,8 +70,11 @@ func TestEtherAndTokensArePaidInNonceOrder(t *testing.T) {
 	if !nonces[0] || !nonces[1] || !nonces[2] {
 		t.Errorf("nonces: expected 0, 1 and 2, found %v", nonces)
 	}
-	for range 3 {
-		w.mineEVM()
+	for _, id := range ids {
+		w.mineUntil(common.HexToHash(w.await(id, withdrawal.Broadcast, withdrawal.Confirmed).Transaction.TxID))
+	}
+	for range 2 {
+		w.mineEVM() // the charter's depth
 	}
 	for _, id := range ids {
 		row := w.await(id, withdrawal.Confirmed)
