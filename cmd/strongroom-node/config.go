@@ -34,6 +34,7 @@ type configFile struct {
 	Listen       string                `toml:"listen"`
 	Token        tokenConfig           `toml:"token"`
 	Peers        map[canon.Name]string `toml:"peers"`
+	Minimum      uint64                `toml:"minimum_version"`
 }
 
 type tokenConfig struct {

@@ -165,7 +165,7 @@ func TestANodeRunsSaysWhereAndStops(t *testing.T) {
 	check(t, statusCommand{Config: path, JSON: true}.run(t.Context(), &out))
 	var s status
 	check(t, json.Unmarshal(out.Bytes(), &s))
-	if s.Signer != "node-1" || s.LedgerLength != 1 || s.Address != address {
+	if s.Signer != "node-1" || s.LedgerLength != 1 || s.Address != address || s.Charter != 1 || s.CharterDigest != digest || s.Hindrance != "" {
 		t.Errorf("status: expected node-1 with one record, found %+v", s)
 	}
 	stop()

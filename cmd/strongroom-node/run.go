@@ -71,7 +71,7 @@ func run(ctx context.Context, path string, log *slog.Logger) (err error) {
 		log.Warn("ledger: cut off an incomplete last record", "bytes", cut)
 	}
 	s, err := signer.New(ctx, signer.Config{
-		Charter: charter, Self: config.Name, Identity: keys.identity, Shares: shares, Ledger: ledger, Peers: config.Peers, Log: log,
+		Charter: charter, Self: config.Name, Identity: keys.identity, Shares: shares, Ledger: ledger, Peers: config.Peers, Log: log, Minimum: config.Minimum,
 	})
 	if err != nil {
 		return err

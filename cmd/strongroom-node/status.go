@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,6 +36,9 @@ type status struct {
 	LedgerHead      string      `json:"ledger_head"`
 	ParametersReady bool        `json:"parameters_ready"`
 	Keys            []keyStatus `json:"keys"`
+	Charter         uint64      `json:"charter"` // number of the one in force; 0 if the node gives no word on it
+	CharterDigest   string      `json:"charter_digest"`
+	Hindrance       string      `json:"hindrance"` // why it promises nothing: it is joining, or the charter is forked
 }
 
 type keyStatus struct {
@@ -64,7 +68,7 @@ func (c statusCommand) run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	conn, err := rpc.Dial(address, rpc.ClientTLS(certificate, canon.PublicKey(keys.identity.Ed25519())), 0)
+	conn, err := rpc.Dial(address, rpc.ClientTLS(certificate, canon.PublicKey(keys.identity.Ed25519())), rpc.MaxEvidence)
 	if err != nil {
 		return err
 	}
@@ -75,7 +79,28 @@ func (c statusCommand) run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return fmt.Errorf("node at %s: %w", address, err)
 	}
-	return c.print(out, statusOf(address, r))
+	s := statusOf(address, r)
+	chain, err := strongroomv1.NewCharterServiceClient(conn).GetCharterChain(ctx, &strongroomv1.GetCharterChainRequest{FromNumber: math.MaxUint64})
+	if err != nil {
+		return fmt.Errorf("node at %s: %w", address, err)
+	}
+	if err := s.heed(chain.GetHead()); err != nil {
+		return fmt.Errorf("node at %s: head: %w", address, err)
+	}
+	return c.print(out, s)
+}
+
+// heed takes over what the node says of the charter in force.
+func (s *status) heed(head *strongroomv1.Signed) error {
+	if head == nil {
+		return nil
+	}
+	var h canon.Head
+	if err := canon.Decode(head.GetDocument(), &h); err != nil {
+		return err
+	}
+	s.Charter, s.CharterDigest = h.Number, h.Charter.String()
+	return nil
 }
 
 func statusOf(address string, r *strongroomv1.GetSignerStatusResponse) status {
@@ -83,6 +108,7 @@ func statusOf(address string, r *strongroomv1.GetSignerStatusResponse) status {
 		Signer: r.GetStatus().GetSigner(), Address: address, LedgerLength: r.GetStatus().GetLedgerLength(),
 		LedgerHead: r.GetStatus().GetLedgerHead(), ParametersReady: r.GetParametersReady(), Keys: []keyStatus{},
 	}
+	s.Hindrance = r.GetStatus().GetError()
 	for _, k := range r.GetStatus().GetKeys() {
 		s.Keys = append(s.Keys, keyStatus{Key: k.GetKey(), Epoch: k.GetEpoch(), PublicKey: hex.EncodeToString(k.GetPublicKey())})
 	}
@@ -99,6 +125,12 @@ func (c statusCommand) print(out io.Writer, s status) error {
 		b.WriteString("ready\n")
 	} else {
 		b.WriteString("being made for a key generation\n")
+	}
+	if s.Charter > 0 {
+		fmt.Fprintf(&b, "charter     number %d, %s\n", s.Charter, s.CharterDigest)
+	}
+	if s.Hindrance != "" {
+		fmt.Fprintf(&b, "promises nothing: %s\n", s.Hindrance)
 	}
 	for _, k := range s.Keys {
 		fmt.Fprintf(&b, "key         %s epoch %d, public %s\n", k.Key, k.Epoch, k.PublicKey)

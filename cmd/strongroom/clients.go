@@ -22,7 +22,7 @@ type withdrawCommand struct {
 
 // Run asks for a withdrawal.
 func (c withdrawCommand) Run(ctx context.Context, app *cli.App) error {
-	return session(app, func(s *cli.Session) error {
+	return session(ctx, app, func(s *cli.Session) error {
 		return s.Withdraw(ctx, cli.Order{Wallet: c.Wallet, Account: c.Account, To: c.To, Amounts: c.Amount, FeeCap: c.FeeCap,
 			RequestID: c.RequestID, Expiry: c.Expiry, MemoFile: c.MemoFile, TravelRule: c.TravelRule}, c.Wait)
 	})
@@ -40,7 +40,7 @@ type withdrawalShow struct {
 
 // Run shows a withdrawal.
 func (c withdrawalShow) Run(ctx context.Context, app *cli.App) error {
-	return session(app, func(s *cli.Session) error { return s.Withdrawal(ctx, c.ID) })
+	return session(ctx, app, func(s *cli.Session) error { return s.Withdrawal(ctx, c.ID) })
 }
 
 type withdrawalList struct {
@@ -49,7 +49,7 @@ type withdrawalList struct {
 
 // Run lists withdrawals.
 func (c withdrawalList) Run(ctx context.Context, app *cli.App) error {
-	return session(app, func(s *cli.Session) error { return s.Withdrawals(ctx, c.State) })
+	return session(ctx, app, func(s *cli.Session) error { return s.Withdrawals(ctx, c.State) })
 }
 
 type withdrawalWatch struct {
@@ -59,7 +59,7 @@ type withdrawalWatch struct {
 
 // Run watches events.
 func (c withdrawalWatch) Run(ctx context.Context, app *cli.App) error {
-	return session(app, func(s *cli.Session) error { return s.Watch(ctx, c.From, c.ID) })
+	return session(ctx, app, func(s *cli.Session) error { return s.Watch(ctx, c.From, c.ID) })
 }
 
 type walletCommands struct {
@@ -70,7 +70,7 @@ type walletList struct{}
 
 // Run lists wallets.
 func (walletList) Run(ctx context.Context, app *cli.App) error {
-	return session(app, func(s *cli.Session) error { return s.Wallets(ctx) })
+	return session(ctx, app, func(s *cli.Session) error { return s.Wallets(ctx) })
 }
 
 type addressCommands struct {
@@ -88,7 +88,7 @@ type addressNew struct {
 
 // Run asks for an address.
 func (c addressNew) Run(ctx context.Context, app *cli.App) error {
-	return session(app, func(s *cli.Session) error { return s.NewAddress(ctx, c.Wallet, c.Account, c.RequestID, c.Out) })
+	return session(ctx, app, func(s *cli.Session) error { return s.NewAddress(ctx, c.Wallet, c.Account, c.RequestID, c.Out) })
 }
 
 type addressList struct {
@@ -98,7 +98,7 @@ type addressList struct {
 
 // Run lists addresses.
 func (c addressList) Run(ctx context.Context, app *cli.App) error {
-	return session(app, func(s *cli.Session) error { return s.Addresses(ctx, c.Wallet, c.Account) })
+	return session(ctx, app, func(s *cli.Session) error { return s.Addresses(ctx, c.Wallet, c.Account) })
 }
 
 type addressVerify struct {
@@ -106,6 +106,7 @@ type addressVerify struct {
 }
 
 // Run verifies an address.
-func (c addressVerify) Run(app *cli.App) error {
-	return session(app, func(s *cli.Session) error { return s.VerifyAddress(c.File) })
+func (c addressVerify) Run(ctx context.Context, app *cli.App) error {
+	app.Offline = true
+	return session(ctx, app, func(s *cli.Session) error { return s.VerifyAddress(c.File) })
 }

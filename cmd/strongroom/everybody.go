@@ -11,7 +11,7 @@ type statusCommand struct{}
 
 // Run prints who answers.
 func (statusCommand) Run(ctx context.Context, app *cli.App) error {
-	return session(app, func(s *cli.Session) error { return s.Status(ctx) })
+	return session(ctx, app, func(s *cli.Session) error { return s.Status(ctx) })
 }
 
 type keygenCommand struct {
@@ -20,7 +20,7 @@ type keygenCommand struct {
 
 // Run has a key generated.
 func (c keygenCommand) Run(ctx context.Context, app *cli.App) error {
-	return session(app, func(s *cli.Session) error { return s.GenerateKey(ctx, c.Key) })
+	return session(ctx, app, func(s *cli.Session) error { return s.GenerateKey(ctx, c.Key) })
 }
 
 type auditCommands struct {
@@ -34,7 +34,7 @@ type auditCheckpoint struct {
 
 // Run prints a checkpoint.
 func (c auditCheckpoint) Run(ctx context.Context, app *cli.App) error {
-	return session(app, func(s *cli.Session) error { return s.Checkpoint(ctx, c.Out) })
+	return session(ctx, app, func(s *cli.Session) error { return s.Checkpoint(ctx, c.Out) })
 }
 
 type auditVerify struct {
@@ -43,19 +43,24 @@ type auditVerify struct {
 
 // Run verifies the log.
 func (c auditVerify) Run(ctx context.Context, app *cli.App) error {
-	return session(app, func(s *cli.Session) error { return s.Audit(ctx, c.Since) })
+	return session(ctx, app, func(s *cli.Session) error { return s.Audit(ctx, c.Since) })
 }
 
 type charterCommands struct {
-	Show   charterShow   `cmd:"" help:"Print the charter in plain words."`
-	Digest charterDigest `cmd:"" help:"Print the digest of a genesis and its 12 words."`
-	Verify charterVerify `cmd:"" help:"Hold the genesis against the pinned digest and the rules of a charter."`
+	Show    charterShow    `cmd:"" help:"Print the charter in force in plain words."`
+	Digest  charterDigest  `cmd:"" help:"Print the digest of a genesis and its 12 words."`
+	Verify  charterVerify  `cmd:"" help:"Hold the genesis against the pinned digest and the rules of a charter."`
+	History charterHistory `cmd:"" help:"Print how the charter came to be, and which one every signer signs to be in force."`
+	Diff    charterDiff    `cmd:"" help:"Say in plain words what a charter would change in the one in force; without any connection."`
+	Lint    charterLint    `cmd:"" help:"Check a charter before anybody signs it, by the rules that signers enforce; without any connection."`
 }
 
 type charterShow struct{}
 
 // Run prints the charter.
-func (charterShow) Run(app *cli.App) error { return app.ShowCharter() }
+func (charterShow) Run(ctx context.Context, app *cli.App) error {
+	return session(ctx, app, func(s *cli.Session) error { return s.ShowCharter() })
+}
 
 type charterDigest struct {
 	File string `arg:"" optional:"" help:"Genesis file, pinned or not; else that of the configuration."`
@@ -72,6 +77,7 @@ func (charterVerify) Run(app *cli.App) error { return app.VerifyCharter() }
 type keyCommands struct {
 	New    keyNew    `cmd:"" help:"Make an encrypted Ed25519 key and print its public key."`
 	Public keyPublic `cmd:"" help:"Print the public key of a key file."`
+	Revoke keyRevoke `cmd:"" help:"Revoke a key of one's own for good, at every signer."`
 }
 
 type keyNew struct {

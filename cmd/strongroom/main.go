@@ -1,5 +1,5 @@
-// Command strongroom is what officers, clients, auditors and operators use: it signs requests, shows and approves intents, takes
-// rejections to every signer, and checks addresses and the audit log. Package internal/cli has what it trusts and refuses; this
+// Command strongroom is what officers, clients, auditors and operators use: it signs requests, shows and approves intents and
+// amendments of the charter, takes what stops something to every signer, and checks addresses and the audit log. Package internal/cli has what it trusts and refuses; this
 // package holds flags and wiring only.
 //
 // Exit codes: 0 done; 3 refused, denied, rejected, expired or not verified; 4 no server that could do it answered; 1 anything else.
@@ -22,13 +22,20 @@ import (
 type commands struct {
 	ConfigFile string `name:"config" placeholder:"FILE" type:"path" help:"Configuration file; else $$STRONGROOM_CONFIG, else strongroom/config.toml where the user's configuration is."`
 	JSON       bool   `name:"json" help:"Print one JSON object instead of text."`
+	Offline    bool   `help:"Ask nobody what the charter has become: take the genesis, and charter_entries of the configuration."`
 
-	Inbox   inboxCommand   `cmd:"" help:"What waits for approval: everything that coordinator and signers know of, oldest first." group:"Officers"`
-	Show    showCommand    `cmd:"" help:"Show an intent in full, from the bytes that are to be signed." group:"Officers"`
-	Approve approveCommand `cmd:"" help:"Approve an intent, after typing the amount." group:"Officers"`
-	Reject  rejectCommand  `cmd:"" help:"Reject an intent, at every signer and at the coordinator." group:"Officers"`
-	Export  exportCommand  `cmd:"" help:"Write the message whose signature approves an intent, for ssh-keygen -Y sign." group:"Officers"`
-	Import  importCommand  `cmd:"" help:"Hand in an approval that was signed elsewhere." group:"Officers"`
+	Inbox            inboxCommand            `cmd:"" help:"What waits for approval: everything that coordinator and signers know of, oldest first." group:"Officers"`
+	Show             showCommand             `cmd:"" help:"Show an intent in full, from the bytes that are to be signed." group:"Officers"`
+	Approve          approveCommand          `cmd:"" help:"Approve an intent, after typing the amount." group:"Officers"`
+	Reject           rejectCommand           `cmd:"" help:"Reject an intent, at every signer and at the coordinator." group:"Officers"`
+	WithdrawApproval withdrawApprovalCommand `cmd:"" help:"Take the own approval of an intent or an amendment back." group:"Officers"`
+	Freeze           freezeCommand           `cmd:"" help:"Stop all signing, at every signer, after typing the word freeze." group:"Officers"`
+	Unfreeze         unfreezeCommand         `cmd:"" help:"Say how a quorum lifts freezes." group:"Officers"`
+	Veto             vetoCommand             `cmd:"" help:"Stop an amendment that loosens, at every signer." group:"Officers"`
+	Statements       statementsCommand       `cmd:"" help:"What officers said, and what is frozen: everything that signers know of." group:"Officers"`
+	Amendment        amendmentCommands       `cmd:"" help:"Changes of the charter." group:"Officers"`
+	Export           exportCommand           `cmd:"" help:"Write the message whose signature approves an intent, for ssh-keygen -Y sign." group:"Officers"`
+	Import           importCommand           `cmd:"" help:"Hand in an approval that was signed elsewhere." group:"Officers"`
 
 	Withdraw   withdrawCommand    `cmd:"" help:"Sign a request for a withdrawal and send it." group:"Clients"`
 	Withdrawal withdrawalCommands `cmd:"" help:"Withdrawals and what becomes of them." group:"Clients"`
@@ -70,7 +77,7 @@ func run(arguments []string) int {
 		}
 		return app.Fail(err)
 	}
-	app.JSON, app.ConfigFile = c.JSON, c.ConfigFile
+	app.JSON, app.ConfigFile, app.Offline = c.JSON, c.ConfigFile, c.Offline
 	// A second Ctrl-C ends the program at once, whatever it waits for.
 	context.AfterFunc(ctx, stop)
 	parsed.BindTo(ctx, (*context.Context)(nil))
@@ -80,9 +87,9 @@ func run(arguments []string) int {
 	return cli.ExitOK
 }
 
-// session opens the configuration, runs one command with it and closes it.
-func session(app *cli.App, command func(*cli.Session) error) error {
-	s, err := app.Open()
+// session opens the configuration, follows the charter, runs one command and closes it all.
+func session(ctx context.Context, app *cli.App, command func(*cli.Session) error) error {
+	s, err := app.Connect(ctx)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ type inboxCommand struct {
 
 // Run lists what waits for approval.
 func (c inboxCommand) Run(ctx context.Context, app *cli.App) error {
-	return session(app, func(s *cli.Session) error { return s.Inbox(ctx, c.All) })
+	return session(ctx, app, func(s *cli.Session) error { return s.Inbox(ctx, c.All) })
 }
 
 type showCommand struct {
@@ -21,7 +21,7 @@ type showCommand struct {
 
 // Run shows an intent.
 func (c showCommand) Run(ctx context.Context, app *cli.App) error {
-	return session(app, func(s *cli.Session) error { return s.Show(ctx, c.Digest) })
+	return session(ctx, app, func(s *cli.Session) error { return s.Show(ctx, c.Digest) })
 }
 
 type approveCommand struct {
@@ -32,7 +32,7 @@ type approveCommand struct {
 
 // Run approves an intent.
 func (c approveCommand) Run(ctx context.Context, app *cli.App) error {
-	return session(app, func(s *cli.Session) error { return s.Approve(ctx, c.Digest, c.Amount, c.Reason) })
+	return session(ctx, app, func(s *cli.Session) error { return s.Approve(ctx, c.Digest, c.Amount, c.Reason) })
 }
 
 type rejectCommand struct {
@@ -42,7 +42,7 @@ type rejectCommand struct {
 
 // Run rejects an intent.
 func (c rejectCommand) Run(ctx context.Context, app *cli.App) error {
-	return session(app, func(s *cli.Session) error { return s.Reject(ctx, c.Digest, c.Reason) })
+	return session(ctx, app, func(s *cli.Session) error { return s.Reject(ctx, c.Digest, c.Reason) })
 }
 
 type exportCommand struct {
@@ -53,7 +53,7 @@ type exportCommand struct {
 
 // Run writes the message to sign.
 func (c exportCommand) Run(ctx context.Context, app *cli.App) error {
-	return session(app, func(s *cli.Session) error { return s.Export(ctx, c.Digest, c.Out, c.Reason) })
+	return session(ctx, app, func(s *cli.Session) error { return s.Export(ctx, c.Digest, c.Out, c.Reason) })
 }
 
 type importCommand struct {
@@ -64,5 +64,5 @@ type importCommand struct {
 
 // Run hands in an approval.
 func (c importCommand) Run(ctx context.Context, app *cli.App) error {
-	return session(app, func(s *cli.Session) error { return s.Import(ctx, c.Document, c.Signature, c.Check) })
+	return session(ctx, app, func(s *cli.Session) error { return s.Import(ctx, c.Document, c.Signature, c.Check) })
 }

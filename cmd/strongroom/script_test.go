@@ -175,7 +175,10 @@ func (w *world) create(s *pb.Signed) (*pb.Withdrawal, error) {
 
 // files writes everybody's configuration and some address files, and starts an agent that holds bob's key.
 func (w *world) files(env *testscript.Env, coordinator string, signers map[string]string) error {
-	for name, role := range map[string]rpc.Role{"alice": rpc.Officer, "bob": rpc.Officer, "fund-a": rpc.Custodian} {
+	if _, _, err := clitest.Source(env.WorkDir); err != nil {
+		return err
+	}
+	for name, role := range map[string]rpc.Role{"alice": rpc.Officer, "bob": rpc.Officer, "carol": rpc.Officer, "fund-a": rpc.Custodian} {
 		if _, err := w.organisation.Files(name, role, coordinator, signers); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -50,10 +51,19 @@ type daemon struct {
 	log     *slog.Logger
 	service *coordinator.Service
 	server  *grpc.Server
+	mu      sync.Mutex // guards closers: signers come and go
 	closers []func() error
 }
 
+func (d *daemon) onClose(f func() error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closers = append(d.closers, f)
+}
+
 func (d *daemon) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for i := len(d.closers) - 1; i >= 0; i-- {
 		if err := d.closers[i](); err != nil {
 			d.log.Error("close", "error", err.Error())
@@ -108,7 +118,7 @@ func (d *daemon) assemble(ctx context.Context) error {
 	return err
 }
 
-// foundation reads the files: genesis, book, key, database.
+// foundation reads the files: genesis, database, with the amendments that it has, book, key.
 func (d *daemon) foundation(ctx context.Context) (*coordinator.Parts, error) {
 	c := d.config
 	organisation, err := canon.ParseDigest(c.Organisation)
@@ -119,14 +129,21 @@ func (d *daemon) foundation(ctx context.Context) (*coordinator.Parts, error) {
 	if p.Genesis, err = os.ReadFile(c.Genesis); err != nil {
 		return nil, fmt.Errorf("genesis: %w", err)
 	}
-	if p.Charter, err = charter.Open(p.Genesis, organisation); err != nil {
+	if _, err := charter.Open(p.Genesis, organisation); err != nil {
 		return nil, fmt.Errorf("genesis: %w", err)
+	}
+	if p.Store, err = sqlite.Open(ctx, c.Database, organisation); err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	d.onClose(p.Store.Close)
+	if p.Charters, err = coordinator.OpenCharters(ctx, p.Genesis, organisation, p.Store); err != nil {
+		return nil, fmt.Errorf("charter: %w", err)
 	}
 	text, err := os.ReadFile(c.Book)
 	if err != nil {
 		return nil, fmt.Errorf("book: %w", err)
 	}
-	entries, err := genesis.ReadBook(text, p.Charter.Genesis().Chains)
+	entries, err := genesis.ReadBook(text, p.Charters.Current().Genesis().Chains)
 	if err != nil {
 		return nil, err
 	}
@@ -136,10 +153,6 @@ func (d *daemon) foundation(ctx context.Context) (*coordinator.Parts, error) {
 	if p.Key, err = coordinator.LoadKey(c.Key); err != nil {
 		return nil, fmt.Errorf("key: %w", err)
 	}
-	if p.Store, err = sqlite.Open(ctx, c.Database, organisation); err != nil {
-		return nil, fmt.Errorf("database: %w", err)
-	}
-	d.closers = append(d.closers, p.Store.Close)
 	return p, nil
 }
 
@@ -150,26 +163,24 @@ func (d *daemon) connect(ctx context.Context, p *coordinator.Parts) error {
 	if err != nil {
 		return err
 	}
-	p.Signers = map[canon.Name]coordinator.Signer{}
+	addresses := map[canon.Name]string{}
 	for _, c := range d.config.Signers {
-		signer, ok := p.Charter.Signer(c.Name)
-		if _, twice := p.Signers[c.Name]; !ok || twice {
-			return fmt.Errorf("signers: expected each signer of the charter once, found %s", c.Name)
+		if _, twice := addresses[c.Name]; twice {
+			return fmt.Errorf("signers: expected each signer once, found %s twice", c.Name)
 		}
-		conn, err := rpc.Dial(c.Address, rpc.ClientTLS(certificate, signer.Identity), rpc.MaxEvidence)
-		if err != nil {
-			return fmt.Errorf("signers: %s: %w", c.Name, err)
+		if _, ok := p.Charters.Current().Signer(c.Name); !ok {
+			d.log.Warn("a configured signer is not one of the charter in force: it is asked when an amendment makes it one", "signer", string(c.Name))
 		}
-		d.closers = append(d.closers, conn.Close)
-		p.Signers[c.Name] = coordinator.Signer{Client: strongroomv1.NewSignerServiceClient(conn), Wake: conn.ResetConnectBackoff}
+		addresses[c.Name] = c.Address
 	}
+	p.Connect = d.connector(certificate, addresses)
 	p.Bitcoin, p.EVM = map[canon.ChainID]coordinator.BitcoinNode{}, map[canon.ChainID]chain.EVM{}
 	for _, c := range d.config.Bitcoin {
 		node, err := chain.DialBitcoin(ctx, c.ChainConfig())
 		if err != nil {
 			return fmt.Errorf("bitcoin %s: %w", c.Chain, err)
 		}
-		d.closers = append(d.closers, closing(node.Close))
+		d.onClose(closing(node.Close))
 		p.Bitcoin[c.Chain] = coordinator.BitcoinNode{Node: node, StartHeight: c.StartHeight, TargetBlocks: c.TargetBlocks}
 	}
 	for _, c := range d.config.EVM {
@@ -181,10 +192,26 @@ func (d *daemon) connect(ctx context.Context, p *coordinator.Parts) error {
 		if err != nil {
 			return fmt.Errorf("evm %s: %w", c.Chain, err)
 		}
-		d.closers = append(d.closers, closing(node.Close))
+		d.onClose(closing(node.Close))
 		p.EVM[c.Chain] = node
 	}
 	return nil
+}
+
+// connector returns how to connect to signers. Which signers there are, and their identities, is the charter's to say.
+func (d *daemon) connector(certificate tls.Certificate, addresses map[canon.Name]string) func(canon.Signer) (coordinator.Signer, error) {
+	return func(signer canon.Signer) (coordinator.Signer, error) {
+		address, ok := addresses[signer.Name]
+		if !ok {
+			return coordinator.Signer{}, errors.New("expected an address in the configuration, found none")
+		}
+		conn, err := rpc.Dial(address, rpc.ClientTLS(certificate, signer.Identity), rpc.MaxEvidence)
+		if err != nil {
+			return coordinator.Signer{}, err
+		}
+		d.onClose(conn.Close)
+		return coordinator.Signer{Client: strongroomv1.NewSignerServiceClient(conn), Charters: strongroomv1.NewCharterServiceClient(conn), Wake: conn.ResetConnectBackoff}, nil
+	}
 }
 
 func closing(f func()) func() error {
@@ -204,7 +231,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	if err := writeAddress(d.config.AddressFile, address); err != nil {
 		return err
 	}
-	d.log.Info("listening", "address", address, "organisation", d.service.Charter.Organisation().String(), "key", canon.PublicKey(d.service.Key.Public().(ed25519.PublicKey)).String())
+	d.log.Info("listening", "address", address, "organisation", d.service.Charters.Current().Organisation().String(), "key", canon.PublicKey(d.service.Key.Public().(ed25519.PublicKey)).String())
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var group sync.WaitGroup

@@ -26,6 +26,8 @@ type App struct {
 	JSON bool
 	// ConfigFile is the configuration file; empty for the default one.
 	ConfigFile string
+	// Offline asks nobody what the charter has become: the genesis and the entries of the configuration are all there is.
+	Offline bool
 }
 
 // View is a result: marshalled for --json, else written for people.
@@ -164,6 +166,14 @@ func errorText(err error) string {
 		text = strings.Replace(text, framed, strings.ToLower(s.Code().String())+": ", 1)
 	}
 	return text
+}
+
+// reasonText is errorText on one line, with what a refusal spells out.
+func reasonText(err error) string {
+	if r := refusal.Of(err); r != nil {
+		return r.Error()
+	}
+	return errorText(err)
 }
 
 // RefusalView is one failed check.

@@ -55,20 +55,20 @@ func (a *App) VerifyCharter() error {
 	return a.Print(digestView(s.Charter.Organisation(), true))
 }
 
-// ShowCharter prints the charter in plain words.
-func (a *App) ShowCharter() error {
-	s, err := a.Open()
-	if err != nil {
+// ShowCharter prints the charter in force in plain words.
+func (s *Session) ShowCharter() error {
+	if err := s.Print(charterView(s.Charter)); err != nil {
 		return err
 	}
-	defer s.Close()
-	return a.Print(charterView(s.Charter))
+	return s.trusted()
 }
 
 // CharterView is a charter in plain words.
 type CharterView struct {
 	DigestView
 	Organisation string          `json:"organisation"`
+	Number       uint64          `json:"number"`
+	InForce      string          `json:"in_force"` // digest of the amendment that made it; of the genesis for number 1
 	NotBefore    string          `json:"not_before"`
 	NotAfter     string          `json:"not_after"`
 	Quorum       uint64          `json:"quorum"`
@@ -91,7 +91,7 @@ type EntryView struct {
 func charterView(c *charter.Charter) CharterView {
 	g := c.Genesis()
 	return CharterView{
-		DigestView: digestView(c.Organisation(), true), Organisation: string(g.Label),
+		DigestView: digestView(c.Organisation(), true), Organisation: string(g.Label), Number: c.Number(), InForce: c.Digest().String(),
 		NotBefore: stamp(g.NotBefore), NotAfter: stamp(g.NotAfter), Quorum: g.Roster.Quorum, Faults: g.Roster.Faults,
 		Sections: []SectionOfView{
 			{"Signers", signerEntries(g)}, {"Coordinators", coordinatorEntries(g)}, {"Officers", officerEntries(g)}, {"Groups", groupEntries(g)},
@@ -106,6 +106,10 @@ func charterView(c *charter.Charter) CharterView {
 func (v CharterView) writeText(t *text) {
 	t.field("Organisation", v.Organisation)
 	v.DigestView.writeText(t)
+	t.field("In force", fmt.Sprintf("number %d", v.Number))
+	if v.Number > 1 {
+		t.field("by amendment", v.InForce)
+	}
 	t.field("Valid", v.NotBefore+" to "+v.NotAfter)
 	t.field("Roster", fmt.Sprintf("%d acknowledgements make a certificate; up to %d signers may lie", v.Quorum, v.Faults))
 	for _, section := range v.Sections {
@@ -234,8 +238,16 @@ func changeEntries(g *canon.Genesis) []EntryView {
 		{"amendments", []string{quorumText(g.Amendment)}},
 		{"delays", []string{fmt.Sprintf("loosening %s, unfreezing %s, a freeze lapses after %s", seconds(d.Loosening), seconds(d.Unfreeze), seconds(d.FreezeLapse)),
 			fmt.Sprintf("new addresses %s, clocks may differ by %s", seconds(d.BookCooldown), seconds(d.ClockSkew))}},
-		{"recovery", []string{fmt.Sprintf("%d offline keys", len(g.Recovery))}},
+		{"recovery", []string{recoveryText(g)}},
+		{"lifted freezes", []string{fmt.Sprint(len(g.Lifted))}},
 	}
+}
+
+func recoveryText(g *canon.Genesis) string {
+	if g.RecoveryCount == 0 {
+		return fmt.Sprintf("%d offline keys, without a say", len(g.Recovery))
+	}
+	return fmt.Sprintf("%d of %d offline keys may replace officers, after %s", g.RecoveryCount, len(g.Recovery), seconds(g.Delays.Recovery))
 }
 
 func bookEntries(g *canon.Genesis) []EntryView {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,7 +39,13 @@ type world struct {
 	nodes       map[string]*clitest.Node
 	addresses   map[string]string
 	stop        map[string]func()
+	passed      atomic.Int64 // since noon
 }
+
+func (w *world) clock() time.Time { return noon.Add(time.Duration(w.passed.Load())) }
+
+// wait lets time pass for everybody.
+func (w *world) wait(d time.Duration) { w.passed.Add(int64(d)) }
 
 func newWorld(t *testing.T, edit ...string) *world {
 	t.Helper()
@@ -47,9 +54,11 @@ func newWorld(t *testing.T, edit ...string) *world {
 		t.Fatal(err)
 	}
 	w := &world{Organisation: o, coordinator: &clitest.Coordinator{}, nodes: map[string]*clitest.Node{}, addresses: map[string]string{}, stop: map[string]func(){}}
+	w.coordinator.Amendments.Now = w.clock
 	w.serve(t, "coordinator", func() (string, func(), error) { return o.ServeCoordinator(w.coordinator) })
 	for _, name := range clitest.Nodes {
 		w.nodes[name] = &clitest.Node{}
+		w.nodes[name].Amendments.Now = w.clock
 		w.serve(t, name, func() (string, func(), error) { return o.ServeNode(name, w.nodes[name]) })
 	}
 	return w
@@ -78,7 +87,7 @@ func (w *world) person(t *testing.T, name string, role rpc.Role) person {
 		t.Fatal(err)
 	}
 	p := person{out: &bytes.Buffer{}, err: &bytes.Buffer{}}
-	p.App = &cli.App{In: strings.NewReader(""), Out: p.out, Err: p.err, Now: func() time.Time { return noon }, ConfigFile: path}
+	p.App = &cli.App{In: strings.NewReader(""), Out: p.out, Err: p.err, Now: w.clock, ConfigFile: path}
 	return p
 }
 
@@ -87,7 +96,7 @@ func (p person) run(t *testing.T, command func(context.Context, *cli.Session) er
 	t.Helper()
 	p.out.Reset()
 	p.err.Reset()
-	s, err := p.Open()
+	s, err := p.Connect(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ const ConfigVariable = "STRONGROOM_CONFIG"
 type Config struct {
 	Organisation   string         `toml:"organisation"`
 	Genesis        string         `toml:"genesis"`
+	CharterEntries string         `toml:"charter_entries"`
 	Name           canon.Name     `toml:"name"`
 	Coordinator    string         `toml:"coordinator"`
 	TLSKey         string         `toml:"tls_key"`
@@ -61,7 +62,7 @@ func LoadConfig(path string) (*Config, error) {
 	if _, err := config.Load(path, &c); err != nil {
 		return nil, err
 	}
-	for _, p := range []*string{&c.Genesis, &c.TLSKey, &c.TLSCertificate, &c.Key, &c.PassphraseFile} {
+	for _, p := range []*string{&c.Genesis, &c.CharterEntries, &c.TLSKey, &c.TLSCertificate, &c.Key, &c.PassphraseFile} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(filepath.Dir(path), *p)
 		}

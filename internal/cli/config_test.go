@@ -52,8 +52,8 @@ func TestConfigurationsThatMakeNoSenseAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	stranger := "organisation = \"" + o.Charter.Organisation().String() + "\"\ngenesis = \"" + filepath.Join(o.Dir, "genesis.cbor") + "\"\n[[signers]]\nname = \"node-9\"\naddress = \"127.0.0.1:1\"\n"
-	app := &cli.App{ConfigFile: writeConfig(t, stranger)}
-	if _, err := app.Open(); err == nil || !strings.Contains(err.Error(), "node-9") {
+	app := &cli.App{ConfigFile: writeConfig(t, stranger), Offline: true}
+	if _, err := app.Connect(t.Context()); err == nil || !strings.Contains(err.Error(), "node-9") {
 		t.Errorf("expected a signer that the charter does not name to be refused, found %v", err)
 	}
 }

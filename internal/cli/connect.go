@@ -27,6 +27,7 @@ type coordinator struct {
 	pb.ApprovalServiceClient
 	pb.AuditServiceClient
 	pb.OperationServiceClient
+	pb.CharterServiceClient
 }
 
 func (s *Session) coordinator() (*coordinator, error) {
@@ -54,7 +55,7 @@ func (s *Session) coordinator() (*coordinator, error) {
 	}
 	s.connections = append(s.connections, conn)
 	s.front = &coordinator{pb.NewWithdrawalServiceClient(conn), pb.NewWalletServiceClient(conn), pb.NewApprovalServiceClient(conn),
-		pb.NewAuditServiceClient(conn), pb.NewOperationServiceClient(conn)}
+		pb.NewAuditServiceClient(conn), pb.NewOperationServiceClient(conn), pb.NewCharterServiceClient(conn)}
 	return s.front, nil
 }
 
@@ -63,11 +64,12 @@ type signerPeer struct {
 	Name canon.Name
 	pb.OfficerServiceClient
 	pb.SignerServiceClient
+	pb.CharterServiceClient
 }
 
-// signers returns the signers of the configuration, each pinned to its identity in the charter.
+// signers returns the signers of the configuration that the charter names, each pinned to its identity there.
 func (s *Session) signers() ([]signerPeer, error) {
-	if len(s.Config.Signers) == len(s.peers) {
+	if s.peers != nil || len(s.Config.Signers) == 0 {
 		return s.peers, nil
 	}
 	if s.Config.TLSKey == "" {
@@ -85,14 +87,14 @@ func (s *Session) signers() ([]signerPeer, error) {
 	for _, c := range s.Config.Signers {
 		member, ok := s.Charter.Signer(c.Name)
 		if !ok {
-			return nil, fmt.Errorf("configuration: signers: expected a signer of the charter, found %q", c.Name)
+			continue // another charter than this one may name it: see Connect
 		}
 		conn, err := rpc.Dial(c.Address, rpc.ClientTLS(certificate, member.Identity), rpc.MaxEvidence)
 		if err != nil {
 			return nil, err
 		}
 		s.connections = append(s.connections, conn)
-		peers = append(peers, signerPeer{c.Name, pb.NewOfficerServiceClient(conn), pb.NewSignerServiceClient(conn)})
+		peers = append(peers, signerPeer{c.Name, pb.NewOfficerServiceClient(conn), pb.NewSignerServiceClient(conn), pb.NewCharterServiceClient(conn)})
 	}
 	s.peers = peers
 	return peers, nil

@@ -28,6 +28,9 @@ func (s *Session) Inbox(ctx context.Context, all bool) error {
 			v.Intents = append(v.Intents, item)
 		}
 	}
+	for _, p := range s.proposals(nil) {
+		v.Amendments = append(v.Amendments, p.Digest.String())
+	}
 	return s.Print(v)
 }
 
@@ -70,15 +73,21 @@ func (v DecisionView) writeText(t *text) {
 		t.field("State", v.State+" (the coordinator says)")
 	}
 	writeUnreachable(t, v.Unreachable)
-	if signers := v.signers(); signers < v.Needed {
-		t.say("WARNING: %s signers recorded this; at least %s must, so that the others cannot sign.", signers, v.Needed)
+	writeTooFew(t, v.RecordedBy, v.Needed)
+}
+
+// writeTooFew warns when fewer signers recorded a statement than it takes to stop the others.
+func writeTooFew(t *text, recordedBy []string, needed uint64) {
+	if signers := signersOf(recordedBy); signers < needed {
+		t.say("WARNING: %s signers recorded this; at least %s must, so that the others cannot sign.", signers, needed)
 		t.say("Take it to more signers: repeat the command when they are reachable.")
 	}
 }
 
-func (v DecisionView) signers() uint64 {
-	n := uint64(len(v.RecordedBy))
-	if slices.Contains(v.RecordedBy, coordinatorName) {
+// signersOf counts the signers among those who recorded something.
+func signersOf(recordedBy []string) uint64 {
+	n := uint64(len(recordedBy))
+	if slices.Contains(recordedBy, coordinatorName) {
 		n--
 	}
 	return n
@@ -128,6 +137,9 @@ func (s *Session) approvable(ctx context.Context, name string) (*pending, error)
 		out = s.Err
 	}
 	if _, err := fmt.Fprintln(out, t.String()); err != nil {
+		return nil, err
+	}
+	if err := s.trusted(); err != nil {
 		return nil, err
 	}
 	switch {
@@ -194,26 +206,20 @@ func (s *Session) Reject(ctx context.Context, name, reason string) error {
 	if err != nil {
 		return err
 	}
-	document, err := canon.Encode(canon.Statement{Organisation: s.Charter.Organisation(), Officer: s.Config.Name,
-		Serial: uint64(s.Now().UnixMilli()), Verb: canon.StateReject, Object: object.rejected, Reason: canon.Text(reason)})
+	signed, err := s.state(canon.Statement{Verb: canon.StateReject, Object: object.rejected, Reason: canon.Text(reason)})
 	if err != nil {
 		return err
 	}
-	signer, err := s.signer()
+	told, err := s.tell(ctx, signed)
 	if err != nil {
 		return err
 	}
-	if err := s.mine(signer); err != nil {
+	v := DecisionView{Intent: object.named.String(), Withdrawal: told.withdrawal, Decision: "rejected", Officer: string(s.Config.Name), State: told.state,
+		RecordedBy: told.recordedBy, Needed: needed, Unreachable: told.missing}
+	if err := s.Print(v); err != nil {
 		return err
 	}
-	signed, err := signer.Sign(canon.KindStatement, document, approval.NamespaceApproval)
-	if err != nil {
-		return err
-	}
-	if _, err := approval.VerifyStatement(s.Charter, signed); err != nil {
-		return err
-	}
-	return s.spread(ctx, signed, DecisionView{Intent: object.named.String(), Decision: "rejected", Officer: string(s.Config.Name), Needed: needed})
+	return told.err()
 }
 
 // target is what an officer named, and what is rejected by it.
@@ -247,38 +253,6 @@ func (s *Session) blocking(wallet canon.Name) uint64 {
 		}
 	}
 	return most
-}
-
-// spread takes a statement to all signers at once, and to the coordinator.
-func (s *Session) spread(ctx context.Context, signed canon.Signed, v DecisionView) error {
-	peers, err := s.signers()
-	if err != nil {
-		return err
-	}
-	v.RecordedBy = []string{}
-	for _, a := range askSigners(ctx, peers, func(ctx context.Context, p signerPeer) (*pb.SubmitSignerStatementResponse, error) {
-		return p.SubmitSignerStatement(ctx, &pb.SubmitSignerStatementRequest{Statement: wireOf(signed)})
-	}) {
-		if a.Err != nil {
-			v.Unreachable = append(v.Unreachable, unreachable(a))
-		} else {
-			v.RecordedBy = append(v.RecordedBy, a.Server)
-		}
-	}
-	state, withdrawal, err := s.tellCoordinator(ctx, signed)
-	if err != nil {
-		v.Unreachable = append(v.Unreachable, UnreachableView{coordinatorName, errorText(err)})
-	} else {
-		v.RecordedBy = append(v.RecordedBy, coordinatorName)
-		v.State, v.Withdrawal = state, withdrawal
-	}
-	if err := s.Print(v); err != nil {
-		return err
-	}
-	if len(v.RecordedBy) == 0 {
-		return fmt.Errorf("%w: nobody recorded the rejection", ErrUnreachable)
-	}
-	return nil
 }
 
 func (s *Session) tellCoordinator(ctx context.Context, signed canon.Signed) (state, withdrawal string, err error) {

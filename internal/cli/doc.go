@@ -6,6 +6,12 @@
 // charter's book root. What a server alone says, such as a state or a txid, is shown as what it reported. Text of others is escaped, so
 // that it can neither move a cursor nor hide. An intent that the guard refuses is shown with the reasons and cannot be approved.
 //
+// The charter in force is worked out here, from the pinned genesis and the entries that coordinator and signers serve: each proves itself by
+// the approvals of officers and the statements of signers that it carries, and nothing is kept from one run to the next. A coordinator
+// that shortens the chain is found out by the heads that signers sign: while one of them names a charter that cannot be followed to,
+// or the charter forked, nothing can be approved. What stops something is never held up by that.
+//
 // Servers are reached by TLS keys that the charter names. Passphrases come from files that only their owner can read, or from the
-// terminal. An approval needs the amount typed, on the terminal or as a flag; there is no plain yes.
+// terminal. An approval needs the amount typed, that of an amendment its number, a freeze the word, on the terminal or as a flag; there is
+// no plain yes.
 package cli

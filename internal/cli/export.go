@@ -11,16 +11,19 @@ import (
 
 // ExportView is a message to be signed elsewhere.
 type ExportView struct {
-	Intent    string `json:"intent"`
+	Intent    string `json:"intent,omitempty"`
+	Amendment string `json:"amendment,omitempty"`
 	File      string `json:"file"`
 	Namespace string `json:"namespace"`
+
+	next string // the command that takes the signature
 }
 
 func (v ExportView) writeText(t *text) {
 	t.say("Written to %s. Sign it with the officer's key, and only if the above is right:", v.File)
 	t.line("  ssh-keygen -Y sign -n %s -f KEY %s", v.Namespace, v.File)
 	t.say("and hand in the result:")
-	t.line("  strongroom import --document %s --signature %s.sig", v.File, v.File)
+	t.line("  strongroom %s --document %s --signature %s.sig", v.next, v.File, v.File)
 }
 
 // Export shows the intent and writes the message whose signature approves it.
@@ -36,7 +39,7 @@ func (s *Session) Export(ctx context.Context, name, out, reason string) error {
 	if err := writeNew(out, canon.KindApproval.Message(document), 0o644); err != nil {
 		return err
 	}
-	return s.Print(ExportView{Intent: p.digest.String(), File: out, Namespace: approval.NamespaceApproval})
+	return s.Print(ExportView{Intent: p.digest.String(), File: out, Namespace: approval.NamespaceApproval, next: "import"})
 }
 
 // maxApproval is more than the message of any approval, and more than any signature, in bytes.
@@ -81,23 +84,10 @@ func (s *Session) Import(ctx context.Context, document, signature string, checkO
 }
 
 func (s *Session) importFiles(document, signature string) (canon.Signed, *canon.Approval, error) {
-	message, err := readFile(document, maxApproval)
+	signed, err := readSignature(document, signature)
 	if err != nil {
-		return canon.Signed{}, nil, err
+		return signed, nil, err
 	}
-	armored, err := readFile(signature, maxApproval)
-	if err != nil {
-		return canon.Signed{}, nil, err
-	}
-	bare, ok := bytes.CutPrefix(message, canon.KindApproval.Message(nil))
-	if !ok {
-		return canon.Signed{}, nil, fmt.Errorf("%w: %s: expected the message of an approval, found another file", ErrRefused, document)
-	}
-	blob, err := approval.Unarmor(armored)
-	if err != nil {
-		return canon.Signed{}, nil, fmt.Errorf("%s: %w", signature, err)
-	}
-	signed := canon.Signed{Document: bare, Scheme: canon.SSHSig, Signature: blob}
 	a, err := approval.VerifyApproval(s.Charter, signed)
 	if err != nil {
 		return signed, nil, err
@@ -107,4 +97,25 @@ func (s *Session) importFiles(document, signature string) (canon.Signed, *canon.
 			ErrRefused, document, s.Config.Name, a.Object, a.Decision, a.Officer)
 	}
 	return signed, a, nil
+}
+
+// readSignature reads the message of an approval and the signature that ssh-keygen made of it. It verifies nothing.
+func readSignature(document, signature string) (canon.Signed, error) {
+	message, err := readFile(document, maxApproval)
+	if err != nil {
+		return canon.Signed{}, err
+	}
+	armored, err := readFile(signature, maxApproval)
+	if err != nil {
+		return canon.Signed{}, err
+	}
+	bare, ok := bytes.CutPrefix(message, canon.KindApproval.Message(nil))
+	if !ok {
+		return canon.Signed{}, fmt.Errorf("%w: %s: expected the message of an approval, found another file", ErrRefused, document)
+	}
+	blob, err := approval.Unarmor(armored)
+	if err != nil {
+		return canon.Signed{}, fmt.Errorf("%s: %w", signature, err)
+	}
+	return canon.Signed{Document: bare, Scheme: canon.SSHSig, Signature: blob}, nil
 }

@@ -1,4 +1,8 @@
 package cli
 
-// DecodeProof is decodeProof for tests.
-var DecodeProof = decodeProof
+// Decoders and an encoder for tests.
+var (
+	DecodeProof   = decodeProof
+	DecodeEntries = decodeEntries
+	EncodeEntries = encodeEntries
+)

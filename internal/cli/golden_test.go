@@ -55,7 +55,7 @@ func TestIntentsAreRenderedFromTheirBytes(t *testing.T) {
 func TestTheCharterReadsAsPlainWords(t *testing.T) {
 	t.Parallel()
 	p := newWorld(t).person(t, "alice", rpc.Officer)
-	p.both(t, "charter", func(context.Context, *cli.Session) error { return p.ShowCharter() })
+	p.both(t, "charter", func(_ context.Context, s *cli.Session) error { return s.ShowCharter() })
 	p.both(t, "digest", func(context.Context, *cli.Session) error { return p.VerifyCharter() })
 }
 

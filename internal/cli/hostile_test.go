@@ -90,7 +90,7 @@ func TestAnIntentThatTheGuardRefusesCannotBeApproved(t *testing.T) {
 		{"fee cap above the request's", "intent.fee_cap", func(i *canon.Intent) { i.FeeCap = canon.AmountOf(20000) }},
 		{"another withdrawal", "intent.withdrawal", func(i *canon.Intent) { i.Withdrawal[0] ^= 1 }},
 		{"another organisation", "intent.organisation", func(i *canon.Intent) { i.Organisation[0] ^= 1 }},
-		{"another charter", "intent.charter", func(i *canon.Intent) { i.CharterNumber++ }},
+		{"another charter", "a charter in the history of number 1", func(i *canon.Intent) { i.CharterNumber++ }},
 		{"expiry after the request's", "intent.not_after", func(i *canon.Intent) { i.NotAfter += 9999999 }},
 		{"an invented request", "", func(i *canon.Intent) { i.Request = invented }},
 	}

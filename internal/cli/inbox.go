@@ -237,9 +237,9 @@ const minPrefix = 8
 
 // find returns the one intent that the whole digest or the beginning of it names.
 func (s *Session) find(ctx context.Context, name string) (*pending, error) {
-	name = strings.ToLower(name)
-	if len(name) < minPrefix || len(name) > 64 || strings.Trim(name, "0123456789abcdef") != "" {
-		return nil, fmt.Errorf("digest: expected %d to 64 hexadecimal digits, found %q", minPrefix, name)
+	name, err := prefix(name)
+	if err != nil {
+		return nil, err
 	}
 	box, err := s.gather(ctx)
 	if err != nil {

@@ -13,29 +13,33 @@ type IntentView struct {
 	Digest string   `json:"digest"`
 	Words  []string `json:"words"`
 	// Refusals are why the guard refuses the intent; then nothing below is set but the sources.
-	Refusals     []RefusalView `json:"refusals,omitempty"`
-	Withdrawal   string        `json:"withdrawal,omitempty"`
-	RequestID    string        `json:"request_id,omitempty"`
-	Client       string        `json:"client,omitempty"`
-	ClientLabel  string        `json:"client_label,omitempty"`
-	Account      string        `json:"account,omitempty"`
-	Wallet       string        `json:"wallet,omitempty"`
-	WalletLabel  string        `json:"wallet_label,omitempty"`
-	Chain        string        `json:"chain,omitempty"`
-	Payments     []PaymentView `json:"payments,omitempty"`
-	Totals       []AmountView  `json:"totals,omitempty"`
-	FeeCap       *AmountView   `json:"fee_cap,omitempty"`
-	TravelRule   string        `json:"travel_rule,omitempty"`
-	MemoDigest   string        `json:"memo_digest,omitempty"`
-	Rule         string        `json:"rule,omitempty"`
-	Quorum       string        `json:"quorum,omitempty"`
-	QuorumMet    bool          `json:"quorum_met"`
-	ApprovedBy   []string      `json:"approved_by,omitempty"`
-	RejectedBy   []string      `json:"rejected_by,omitempty"`
-	RequestTime  string        `json:"request_time,omitempty"`
-	ExpireTime   string        `json:"expire_time,omitempty"`
-	ExpiresIn    string        `json:"expires_in,omitempty"`
-	ExpiringSoon bool          `json:"expiring_soon"`
+	Refusals    []RefusalView `json:"refusals,omitempty"`
+	Withdrawal  string        `json:"withdrawal,omitempty"`
+	RequestID   string        `json:"request_id,omitempty"`
+	Client      string        `json:"client,omitempty"`
+	ClientLabel string        `json:"client_label,omitempty"`
+	Account     string        `json:"account,omitempty"`
+	Wallet      string        `json:"wallet,omitempty"`
+	WalletLabel string        `json:"wallet_label,omitempty"`
+	Chain       string        `json:"chain,omitempty"`
+	// CharterNumber is that of the charter under which the intent was made; one before the charter in force is refused if anything was
+	// loosened since.
+	CharterNumber  uint64        `json:"charter_number,omitempty"`
+	CharterInForce uint64        `json:"charter_in_force,omitempty"`
+	Payments       []PaymentView `json:"payments,omitempty"`
+	Totals         []AmountView  `json:"totals,omitempty"`
+	FeeCap         *AmountView   `json:"fee_cap,omitempty"`
+	TravelRule     string        `json:"travel_rule,omitempty"`
+	MemoDigest     string        `json:"memo_digest,omitempty"`
+	Rule           string        `json:"rule,omitempty"`
+	Quorum         string        `json:"quorum,omitempty"`
+	QuorumMet      bool          `json:"quorum_met"`
+	ApprovedBy     []string      `json:"approved_by,omitempty"`
+	RejectedBy     []string      `json:"rejected_by,omitempty"`
+	RequestTime    string        `json:"request_time,omitempty"`
+	ExpireTime     string        `json:"expire_time,omitempty"`
+	ExpiresIn      string        `json:"expires_in,omitempty"`
+	ExpiringSoon   bool          `json:"expiring_soon"`
 	// Decided is "approved" or "rejected" when the person who asks has said so.
 	Decided string   `json:"decided,omitempty"`
 	Sources []string `json:"sources,omitempty"`
@@ -67,6 +71,7 @@ func (s *Session) intentView(p *pending) (IntentView, error) {
 	v.Client, v.ClientLabel, v.Account = string(r.Client), string(client.Label), string(r.Account)
 	v.Wallet, v.WalletLabel, v.Chain = string(r.Wallet), string(wallet.Label), string(r.Chain)
 	v.Payments, v.FeeCap = payments(s.Charter, r, p.labels), &fee
+	v.CharterNumber, v.CharterInForce = i.CharterNumber, s.Charter.Number()
 	v.TravelRule = string(r.TravelRule)
 	if len(r.Memo) > 0 {
 		v.MemoDigest = fmt.Sprintf("%x", r.Memo)
@@ -129,6 +134,7 @@ func (v IntentView) writeText(t *text) {
 }
 
 func (v IntentView) writeDecisions(t *text) {
+	t.field("Charter", charterText(v.CharterNumber, v.CharterInForce))
 	t.field("Rule", v.Rule+": "+v.Quorum)
 	approved := strings.Join(v.ApprovedBy, ", ")
 	if v.QuorumMet {
@@ -144,6 +150,14 @@ func (v IntentView) writeDecisions(t *text) {
 		expires += " (soon)"
 	}
 	t.field("Expires", expires)
+}
+
+// charterText says under which charter something was made.
+func charterText(number, inForce uint64) string {
+	if number == inForce {
+		return fmt.Sprintf("number %d, in force", number)
+	}
+	return fmt.Sprintf("number %d; number %d is in force, and nothing was loosened since", number, inForce)
 }
 
 func writePayments(t *text, payments []PaymentView, totals []AmountView) {
@@ -181,7 +195,9 @@ func quorumText(q canon.Quorum) string {
 
 // InboxView lists intents, oldest first.
 type InboxView struct {
-	Intents     []IntentView      `json:"intents"`
+	Intents []IntentView `json:"intents"`
+	// Amendments are the digests of those that wait to be enacted.
+	Amendments  []string          `json:"amendments,omitempty"`
 	Unreachable []UnreachableView `json:"unreachable,omitempty"`
 }
 
@@ -194,6 +210,10 @@ func (v InboxView) writeText(t *text) {
 			t.gap()
 		}
 		writeInboxItem(t, p)
+	}
+	if len(v.Amendments) > 0 {
+		t.gap()
+		t.say("Amendments that wait to be enacted: %s. See strongroom amendment list.", len(v.Amendments))
 	}
 	if len(v.Unreachable) > 0 {
 		t.gap()

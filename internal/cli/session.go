@@ -1,25 +1,33 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
 
+	"github.com/strongroom/strongroom/policy/amendment"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/policy/guard"
 	"github.com/strongroom/strongroom/proto/canon"
 )
 
-// Session is a configuration with the charter that it pins, and the connections made so far.
+// Session is a configuration with the charter that follows from the genesis that it pins, and the connections made so far.
 type Session struct {
 	*App
-	Config  *Config
+	Config *Config
+	// Chain is how the charter came to be, as far as it could be followed; Charter is the one in force.
+	Chain   *amendment.Chain
 	Charter *charter.Charter
 
+	path        string
+	news        news
 	front       *coordinator
 	peers       []signerPeer
 	connections []*grpc.ClientConn
@@ -28,7 +36,8 @@ type Session struct {
 // maxGenesis is the largest genesis that canon reads.
 const maxGenesis = 1 << 20
 
-// Open loads the configuration and verifies the genesis against the pinned digest. The caller closes the session.
+// Open loads the configuration, verifies the genesis against the pinned digest and follows the entries that a file holds. It asks nobody:
+// see Connect. The caller closes the session.
 func (a *App) Open() (*Session, error) {
 	path, err := ConfigPath(a.ConfigFile)
 	if err != nil {
@@ -46,28 +55,65 @@ func (a *App) Open() (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{App: a, Config: c}
-	if s.Charter, err = charter.Open(genesis, pinned); err != nil {
+	s := &Session{App: a, Config: c, path: path}
+	chain, err := amendment.Open(genesis, pinned)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Genesis, err)
 	}
-	for i, peer := range c.Signers {
-		if _, ok := s.Charter.Signer(peer.Name); !ok {
-			return nil, fmt.Errorf("configuration: %s: signers[%d]: expected a signer of the charter, found %q", path, i, peer.Name)
+	s.adopt(chain)
+	if c.CharterEntries != "" {
+		if err := s.followFile(c.CharterEntries); err != nil {
+			return nil, err
 		}
 	}
 	return s, nil
 }
+
+// Connect is Open, and unless the app is offline it then asks coordinator and signers for what the charter has become.
+func (a *App) Connect(ctx context.Context) (*Session, error) {
+	s, err := a.Open()
+	if err != nil {
+		return nil, err
+	}
+	if !a.Offline {
+		s.update(ctx)
+	}
+	for i, peer := range s.Config.Signers {
+		if _, ok := s.Charter.Signer(peer.Name); ok {
+			continue
+		}
+		if !s.wasSigner(peer.Name) {
+			s.Close()
+			return nil, fmt.Errorf("configuration: %s: signers[%d]: expected a signer of the charter, found %q", s.path, i, peer.Name)
+		}
+		s.Note("%s is no signer any more, and is not asked; the configuration still names it.", peer.Name)
+	}
+	return s, nil
+}
+
+// wasSigner reports whether an earlier charter names the signer.
+func (s *Session) wasSigner(name canon.Name) bool {
+	return slices.ContainsFunc(s.Chain.History(), func(l amendment.Link) bool {
+		c, _ := s.Chain.Charter(l.Number)
+		_, ok := c.Signer(name)
+		return ok
+	})
+}
+
+// adopt makes the chain's charter the session's.
+func (s *Session) adopt(chain *amendment.Chain) { s.Chain, s.Charter = chain, chain.Current() }
 
 // Close ends the session's connections.
 func (s *Session) Close() {
 	for _, c := range s.connections {
 		_ = c.Close() // nothing is in flight, and nothing is left to do about an error
 	}
+	s.connections, s.front, s.peers = nil, nil, nil
 }
 
-// view is what the guard may know here: the charter and the clock.
+// view is what the guard may know here: the charter, those before it, and the clock.
 func (s *Session) view() guard.View {
-	return guard.View{Charter: s.Charter, Now: s.Now()}
+	return guard.View{Charter: s.Charter, Valid: s.Chain.CheckValid, Now: s.Now()}
 }
 
 func (s *Session) now() canon.Time { return canon.TimeOf(s.Now()) }
@@ -114,6 +160,23 @@ func writeNew(path string, content []byte, mode os.FileMode) error {
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err != nil {
 		_ = os.Remove(path)
+	}
+	return err
+}
+
+// replace writes a file in the place of one that exists: whoever reads it finds the old content or the new, never a part.
+func replace(path string, content []byte, mode os.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name()) // what counts is the first error
 	}
 	return err
 }

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -150,3 +152,5 @@ func span(d time.Duration) string {
 }
 
 func seconds(n uint64) string { return span(time.Duration(n) * time.Second) }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -42,6 +42,8 @@ var methods = map[string][]rpc.Role{
 	strongroomv1.AuditService_ListAuditLeaves_FullMethodName:            overseers,
 	strongroomv1.OperationService_GetStatus_FullMethodName:              everybody,
 	strongroomv1.OperationService_GenerateKey_FullMethodName:            {rpc.Operator},
+	strongroomv1.CharterService_GetCharterChain_FullMethodName:          everybody,
+	strongroomv1.CharterService_SubmitCharterEntry_FullMethodName:       {rpc.Officer},
 	grpc_health_v1.Health_Check_FullMethodName:                          everybody,
 	grpc_health_v1.Health_Watch_FullMethodName:                          everybody,
 }
@@ -58,7 +60,7 @@ func (s *Service) NewServer(certificate tls.Certificate, clients *x509.CertPool,
 		table[grpc_reflection_v1alpha.ServerReflection_ServerReflectionInfo_FullMethodName] = everybody
 	}
 	server, err := rpc.NewServer(rpc.ServerConfig{
-		TLS:    rpc.ServerTLSForClients(certificate, clients, s.Charter.Organisation()),
+		TLS:    rpc.ServerTLSForClients(certificate, clients, s.organisation()),
 		Access: rpc.Access{Methods: table, Identify: rpc.ByGrant},
 		Log:    s.Log.With("part", "rpc"),
 		Timeouts: map[string]time.Duration{
@@ -73,6 +75,7 @@ func (s *Service) NewServer(certificate tls.Certificate, clients *x509.CertPool,
 	strongroomv1.RegisterApprovalServiceServer(server, &approvalAPI{Service: s})
 	strongroomv1.RegisterAuditServiceServer(server, &auditAPI{Service: s})
 	strongroomv1.RegisterOperationServiceServer(server, &operationAPI{Service: s})
+	strongroomv1.RegisterCharterServiceServer(server, &charterAPI{Service: s})
 	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
 	if reflect {
 		reflection.Register(server)

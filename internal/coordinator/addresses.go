@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/strongroom/strongroom/internal/coordinator/store"
+	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
 	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
@@ -29,7 +30,8 @@ func (s *Service) CreateAddress(ctx context.Context, wallet canon.Wallet, accoun
 	}
 	s.issuing.Lock()
 	defer s.issuing.Unlock()
-	chain, _ := s.Charter.Chain(wallet.Chain)
+	c := s.charter()
+	chain, _ := c.Chain(wallet.Chain)
 	old, err := s.issued(ctx, chain, wallet, account, requestID)
 	var missing *store.NotFoundError
 	if err == nil || !errors.As(err, &missing) {
@@ -46,7 +48,7 @@ func (s *Service) CreateAddress(ctx context.Context, wallet canon.Wallet, accoun
 	if err != nil {
 		return store.Address{}, unready(err)
 	}
-	attestations, err := s.attest(ctx, wallet, account, place, address)
+	attestations, err := s.attest(ctx, c, wallet, account, place, address)
 	if err != nil {
 		return store.Address{}, err
 	}
@@ -73,13 +75,13 @@ func unready(err error) error {
 }
 
 // attest asks the holders of the wallet's key until f+1 of them derived the same address.
-func (s *Service) attest(ctx context.Context, wallet canon.Wallet, account canon.Account, place store.Place, address []byte) ([]canon.Signed, error) {
-	key, _ := s.Charter.Key(wallet.Key)
-	want := int(s.Charter.Genesis().Roster.Faults + 1)
+func (s *Service) attest(ctx context.Context, c *charter.Charter, wallet canon.Wallet, account canon.Account, place store.Place, address []byte) ([]canon.Signed, error) {
+	key, _ := c.Key(wallet.Key)
+	want := int(c.Genesis().Roster.Faults + 1)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answers := ask(ctx, s.signers, key.Holders, reserveTimeout, func(ctx context.Context, c strongroomv1.SignerServiceClient) (*strongroomv1.AttestAddressResponse, error) {
-		return attestFrom(ctx, c, place)
+	answers := ask(ctx, s.signers, key.Holders, reserveTimeout, func(ctx context.Context, signer Signer) (*strongroomv1.AttestAddressResponse, error) {
+		return attestFrom(ctx, signer.Client, place)
 	})
 	var got []canon.Signed
 	var failures []error
@@ -87,7 +89,7 @@ func (s *Service) attest(ctx context.Context, wallet canon.Wallet, account canon
 		err := a.err
 		if err == nil {
 			signed := fromSigned(a.value.GetAttestation())
-			if err = s.checkAttestation(signed, a.signer, wallet, account, place, address); err == nil {
+			if err = checkAttestation(c, signed, a.signer, wallet, account, place, address); err == nil {
 				got = append(got, signed)
 			}
 		}
@@ -103,29 +105,29 @@ func (s *Service) attest(ctx context.Context, wallet canon.Wallet, account canon
 }
 
 // checkAttestation compares what a signer signed with the charter and with this service's own derivation.
-func (s *Service) checkAttestation(signed canon.Signed, signer canon.Name, wallet canon.Wallet, account canon.Account, place store.Place, address []byte) error {
+func checkAttestation(c *charter.Charter, signed canon.Signed, signer canon.Name, wallet canon.Wallet, account canon.Account, place store.Place, address []byte) error {
 	var a canon.Address
 	if err := canon.Decode(signed.Document, &a); err != nil {
 		return err
 	}
-	who, ok := s.Charter.Signer(signer)
+	who, ok := c.Signer(signer)
 	if !ok || signed.Scheme != canon.Ed25519 || !ed25519.Verify(who.Identity[:], canon.KindAddress.Message(signed.Document), signed.Signature) {
 		return refusal.New("attestation", "signature", "one of "+string(signer), "another")
 	}
-	chain, _ := s.Charter.Chain(wallet.Chain)
-	key, _ := s.Charter.Key(wallet.Key)
+	chain, _ := c.Chain(wallet.Chain)
+	key, _ := c.Key(wallet.Key)
 	path := []uint64{chain.CoinType, wallet.Number, account.Number, place.Branch, place.Index}
 	var l refusal.List
-	for _, c := range []struct{ field, want, got string }{
-		{"organisation", s.Charter.Organisation().String(), a.Organisation.String()},
+	for _, f := range []struct{ field, want, got string }{
+		{"organisation", c.Organisation().String(), a.Organisation.String()},
 		{"signer", string(signer), string(a.Signer)},
 		{"chain", string(wallet.Chain), string(a.Chain)},
 		{"wallet", string(wallet.Name), string(a.Wallet)},
 		{"account", string(account.Name), string(a.Account)},
 		{"key", fmt.Sprintf("%s, epoch %d", wallet.Key, key.Epoch), fmt.Sprintf("%s, epoch %d", a.Key, a.KeyEpoch)},
 	} {
-		if c.want != c.got {
-			l.Add("attestation", c.field, c.want, c.got)
+		if f.want != f.got {
+			l.Add("attestation", f.field, f.want, f.got)
 		}
 	}
 	if !slices.Equal(path, a.Path) {

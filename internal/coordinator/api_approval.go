@@ -88,7 +88,7 @@ func toIntent(w withdrawal.Withdrawal) (*strongroomv1.PendingIntent, error) {
 // SubmitApproval implements the service. The same approval again changes nothing.
 func (a *approvalAPI) SubmitApproval(ctx context.Context, r *strongroomv1.SubmitApprovalRequest) (*strongroomv1.SubmitApprovalResponse, error) {
 	signed := fromSigned(r.GetApproval())
-	doc, err := approval.VerifyApproval(a.Charter, signed)
+	doc, err := approval.VerifyApproval(a.charter(), signed)
 	if err != nil {
 		return nil, invalid(err)
 	}
@@ -105,7 +105,7 @@ func (a *approvalAPI) SubmitApproval(ctx context.Context, r *strongroomv1.Submit
 // SubmitStatement implements the service. A statement about an intent can only stop it.
 func (a *approvalAPI) SubmitStatement(ctx context.Context, r *strongroomv1.SubmitStatementRequest) (*strongroomv1.SubmitStatementResponse, error) {
 	signed := fromSigned(r.GetStatement())
-	doc, err := approval.VerifyStatement(a.Charter, signed)
+	doc, err := approval.VerifyStatement(a.charter(), signed)
 	if err != nil {
 		return nil, invalid(err)
 	}

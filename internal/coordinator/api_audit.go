@@ -43,7 +43,7 @@ func (s *Service) checkpoint(ctx context.Context) ([]byte, error) {
 	if err == nil && last == tree {
 		return signed, nil
 	}
-	origin := audit.Origin(s.Charter.Organisation())
+	origin := audit.Origin(s.organisation())
 	signer, err := audit.NewSigner(origin, s.Key)
 	if err != nil {
 		return nil, err

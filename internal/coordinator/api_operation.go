@@ -25,16 +25,21 @@ func (a *operationAPI) GetStatus(ctx context.Context, _ *strongroomv1.GetStatusR
 		return nil, err
 	}
 	brief := onlyClient(c) != ""
-	out := &strongroomv1.GetStatusResponse{Organisation: a.Charter.Organisation().String(), Genesis: a.Genesis}
-	for _, s := range a.Charter.Genesis().Signers {
+	out := &strongroomv1.GetStatusResponse{Organisation: a.organisation().String(), Genesis: a.Genesis}
+	now := a.charter()
+	for _, s := range now.Genesis().Signers {
 		out.Signers = append(out.Signers, a.signers.status(s.Name))
 		if brief {
 			out.Signers[len(out.Signers)-1].Error = ""
 		}
 	}
-	for _, c := range a.Charter.Genesis().Chains {
-		height, err := a.chains[c.ID].state()
+	forked := a.unforked()
+	for _, c := range now.Genesis().Chains {
+		height, err := a.chainState(c.ID)
 		st := &strongroomv1.ChainStatus{Chain: string(c.ID), Height: height}
+		if forked != nil {
+			err = forked // why everything on this chain waits
+		}
 		if err != nil && !brief {
 			st.Error = clean(err.Error())
 		}
@@ -46,14 +51,14 @@ func (a *operationAPI) GetStatus(ctx context.Context, _ *strongroomv1.GetStatusR
 // GenerateKey implements the service. All holders take part at the same time and must come to the same public key. Holders that have the
 // key already answer with it.
 func (a *operationAPI) GenerateKey(ctx context.Context, r *strongroomv1.GenerateKeyRequest) (*strongroomv1.GenerateKeyResponse, error) {
-	key, ok := a.Charter.Key(canon.Name(r.GetKey()))
+	key, ok := a.charter().Key(canon.Name(r.GetKey()))
 	if !ok {
 		return nil, status.Errorf(codes.NotFound, "key %.70q: not found", r.GetKey())
 	}
 	// The attempt only has to be new to every holder: the time is, also after a restart.
 	request := &strongroomv1.JoinKeygenRequest{Key: string(key.ID), Attempt: uint64(a.Now().UnixMilli())}
-	answers := ask(ctx, a.signers, key.Holders, keygenTimeout, func(ctx context.Context, c strongroomv1.SignerServiceClient) (*strongroomv1.JoinKeygenResponse, error) {
-		return c.JoinKeygen(ctx, request)
+	answers := ask(ctx, a.signers, key.Holders, keygenTimeout, func(ctx context.Context, signer Signer) (*strongroomv1.JoinKeygenResponse, error) {
+		return signer.Client.JoinKeygen(ctx, request)
 	})
 	var made *strongroomv1.KeyStatus
 	for n := range answers {

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/strongroom/strongroom/internal/coordinator/store"
+	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
 )
@@ -32,8 +33,9 @@ func (a *walletAPI) ListWallets(ctx context.Context, _ *strongroomv1.ListWallets
 		return nil, err
 	}
 	out := &strongroomv1.ListWalletsResponse{}
-	for _, w := range a.Charter.Genesis().Wallets {
-		accounts := a.ownAccounts(w, onlyClient(c))
+	now := a.charter()
+	for _, w := range now.Genesis().Wallets {
+		accounts := ownAccounts(now, w, onlyClient(c))
 		if len(accounts) == 0 {
 			continue
 		}
@@ -41,7 +43,7 @@ func (a *walletAPI) ListWallets(ctx context.Context, _ *strongroomv1.ListWallets
 		for _, account := range accounts {
 			shown.Accounts = append(shown.Accounts, string(account))
 		}
-		if shown.Balances, err = a.balances(ctx, w, accounts); err != nil {
+		if shown.Balances, err = a.balances(ctx, now, w, accounts); err != nil {
 			a.Log.Warn("balances wait", "wallet", string(w.Name), "error", err.Error())
 		}
 		out.Wallets = append(out.Wallets, shown)
@@ -50,30 +52,30 @@ func (a *walletAPI) ListWallets(ctx context.Context, _ *strongroomv1.ListWallets
 }
 
 // ownAccounts returns the wallet's accounts of a client, or all for the empty name.
-func (s *Service) ownAccounts(w canon.Wallet, client canon.Name) []canon.Name {
+func ownAccounts(c *charter.Charter, w canon.Wallet, client canon.Name) []canon.Name {
 	var out []canon.Name
 	for _, name := range w.Accounts {
-		if account, ok := s.Charter.Account(name); ok && (client == "" || account.Client == client) {
+		if account, ok := c.Account(name); ok && (client == "" || account.Client == client) {
 			out = append(out, name)
 		}
 	}
 	return out
 }
 
-func (s *Service) balances(ctx context.Context, w canon.Wallet, accounts []canon.Name) ([]*strongroomv1.Balance, error) {
+func (s *Service) balances(ctx context.Context, c *charter.Charter, w canon.Wallet, accounts []canon.Name) ([]*strongroomv1.Balance, error) {
 	pending, err := s.Store.Pending(ctx, w.Name)
 	if err != nil {
 		return nil, err
 	}
 	var assets []canon.AssetID
-	for _, asset := range s.Charter.Genesis().Assets {
+	for _, asset := range c.Genesis().Assets {
 		if asset.ID.Chain() == w.Chain {
 			assets = append(assets, asset.ID)
 		}
 	}
 	var out []*strongroomv1.Balance
 	for _, account := range accounts {
-		held, err := s.accountBalances(ctx, w.Name, account, assets)
+		held, err := s.accountBalances(ctx, c, w.Name, account, assets)
 		if err != nil {
 			return nil, err
 		}
@@ -104,14 +106,15 @@ func (a *walletAPI) place(ctx context.Context, parent string) (canon.Wallet, can
 	if err != nil {
 		return canon.Wallet{}, canon.Account{}, err
 	}
-	wallet, ok := a.Charter.Wallet(walletName)
-	if !ok || !slices.Contains(a.ownAccounts(wallet, onlyClient(c)), accountName) {
+	now := a.charter()
+	wallet, ok := now.Wallet(walletName)
+	if !ok || !slices.Contains(ownAccounts(now, wallet, onlyClient(c)), accountName) {
 		return wallet, canon.Account{}, status.Errorf(codes.NotFound, "%s: not found", parent)
 	}
 	if wallet.Scheme != canon.SchemeMPC {
 		return wallet, canon.Account{}, status.Errorf(codes.Unimplemented, "%s: expected a wallet of scheme mpc, found %s", parent, schemes[wallet.Scheme])
 	}
-	account, _ := a.Charter.Account(accountName)
+	account, _ := now.Account(accountName)
 	return wallet, account, nil
 }
 

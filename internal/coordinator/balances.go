@@ -7,17 +7,18 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/wallets"
 )
 
 // accountBalances returns what an account holds of each asset: on Bitcoin in blocks that were read, on EVM at the latest block.
-func (s *Service) accountBalances(ctx context.Context, walletName, accountName canon.Name, assets []canon.AssetID) ([]canon.Amount, error) {
-	wallet, ok := s.Charter.Wallet(walletName)
+func (s *Service) accountBalances(ctx context.Context, c *charter.Charter, walletName, accountName canon.Name, assets []canon.AssetID) ([]canon.Amount, error) {
+	wallet, ok := c.Wallet(walletName)
 	if !ok {
 		return nil, fmt.Errorf("wallet: expected one of the charter, found %s", walletName)
 	}
-	chain, _ := s.Charter.Chain(wallet.Chain)
+	chain, _ := c.Chain(wallet.Chain)
 	out := make([]canon.Amount, len(assets))
 	if chain.Kind == canon.Bitcoin {
 		if err := s.keys.missing(chain.ID); err != nil {
@@ -36,7 +37,7 @@ func (s *Service) accountBalances(ctx context.Context, walletName, accountName c
 		}
 		return out, nil
 	}
-	account, ok := s.Charter.Account(accountName)
+	account, ok := c.Account(accountName)
 	if !ok {
 		return nil, fmt.Errorf("account: expected one of the charter, found %s", accountName)
 	}
@@ -69,7 +70,7 @@ func (s *Service) evmBalance(ctx context.Context, chain canon.ChainID, address c
 
 // addressText is the text of an address, or its bytes if it has none.
 func (s *Service) addressText(id canon.ChainID, address []byte) string {
-	chain, ok := s.Charter.Chain(id)
+	chain, ok := s.chainOf(id)
 	if ok {
 		if text, err := wallets.AddressText(chain, address); err == nil {
 			return text

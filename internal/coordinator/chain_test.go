@@ -106,7 +106,7 @@ func TestPartsThatDoNotFitAreRefused(t *testing.T) {
 		"book":    func(p *Parts) { p.Book = otherBook },
 		"key":     func(p *Parts) { p.Key = newKey(t) },
 		"genesis": func(p *Parts) { p.Genesis = []byte{1} },
-		"signers": func(p *Parts) { p.Signers = map[canon.Name]Signer{"node-9": {}} },
+		"signers": func(p *Parts) { p.Connect = nil },
 		"chains":  func(p *Parts) { p.EVM = map[canon.ChainID]chain.EVM{} },
 		"parts":   func(p *Parts) { p.Log = (*slog.Logger)(nil) },
 	}

@@ -10,13 +10,18 @@ import (
 	"github.com/strongroom/strongroom/internal/coordinator/store"
 	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
 	"github.com/strongroom/strongroom/policy"
+	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
 	"github.com/strongroom/strongroom/wallets/bitcoin"
 )
 
 // proofs returns one proof for each distinct address that the request pays, and notes the addresses that are not in the client's book.
-func (s *Service) proofs(l *refusal.List, r canon.Request) []canon.BookProof {
+func (s *Service) proofs(c *charter.Charter, l *refusal.List, r canon.Request) []canon.BookProof {
+	if root := c.Genesis().Book.Root; s.Book.Root() != root {
+		l.Add("whitelist", "book", "the book of charter number "+fmt.Sprint(c.Number())+", root "+root.String(), "the coordinator's book is not the charter's: root "+s.Book.Root().String())
+		return nil
+	}
 	var out []canon.BookProof
 	seen := map[string]bool{}
 	for i, o := range r.Outputs {
@@ -30,7 +35,7 @@ func (s *Service) proofs(l *refusal.List, r canon.Request) []canon.BookProof {
 			l.Add("whitelist", field, "an address in the book of client "+string(r.Client), s.addressText(r.Chain, o.Address))
 			continue
 		}
-		entry, err := s.Charter.CheckBookProof(proof)
+		entry, err := c.CheckBookProof(proof)
 		if err != nil {
 			l.Join("whitelist", field, err)
 			continue
@@ -45,8 +50,8 @@ func (s *Service) proofs(l *refusal.List, r canon.Request) []canon.BookProof {
 }
 
 // shape notes what this release cannot carry out, whatever the rules say.
-func (s *Service) shape(l *refusal.List, r canon.Request) {
-	wallet, ok := s.Charter.Wallet(r.Wallet)
+func shape(c *charter.Charter, l *refusal.List, r canon.Request) {
+	wallet, ok := c.Wallet(r.Wallet)
 	if !ok {
 		l.Add("source", "request.wallet", "a wallet of the charter", string(r.Wallet))
 		return
@@ -55,7 +60,7 @@ func (s *Service) shape(l *refusal.List, r canon.Request) {
 		l.Add("source", "request.chain", string(wallet.Chain), string(r.Chain))
 		return
 	}
-	if account, ok := s.Charter.Account(r.Account); !ok || account.Client != r.Client || !slices.Contains(wallet.Accounts, r.Account) {
+	if account, ok := c.Account(r.Account); !ok || account.Client != r.Client || !slices.Contains(wallet.Accounts, r.Account) {
 		l.Add("source", "request.account", fmt.Sprintf("an account of %s in wallet %s", r.Client, wallet.Name), string(r.Account))
 	}
 	if wallet.Scheme != canon.SchemeMPC || wallet.Tier == canon.Cold {
@@ -65,18 +70,18 @@ func (s *Service) shape(l *refusal.List, r canon.Request) {
 		l.Add("outputs", "request.call", "payments; contract calls need an exact intent", "a call")
 		return
 	}
-	chain, _ := s.Charter.Chain(r.Chain)
-	coin, _ := s.Charter.NativeAsset(r.Chain)
+	chain, _ := c.Chain(r.Chain)
+	coin, _ := c.NativeAsset(r.Chain)
 	if chain.Kind == canon.EVM && len(r.Outputs) != 1 {
 		l.Add("outputs", "request.outputs", "one payment on this chain", fmt.Sprint(len(r.Outputs)))
 	}
 	for i, o := range r.Outputs {
-		s.payable(l, chain, coin, fmt.Sprintf("outputs[%d]", i), o)
+		payable(c, l, chain, coin, fmt.Sprintf("outputs[%d]", i), o)
 	}
 }
 
-func (s *Service) payable(l *refusal.List, chain canon.Chain, coin canon.Asset, field string, o canon.Output) {
-	if _, ok := s.Charter.Asset(o.Asset); !ok || o.Asset.Chain() != chain.ID || (chain.Kind == canon.Bitcoin && o.Asset != coin.ID) {
+func payable(c *charter.Charter, l *refusal.List, chain canon.Chain, coin canon.Asset, field string, o canon.Output) {
+	if _, ok := c.Asset(o.Asset); !ok || o.Asset.Chain() != chain.ID || (chain.Kind == canon.Bitcoin && o.Asset != coin.ID) {
 		l.Add("outputs", field+".asset", "an asset of the charter on "+string(chain.ID), string(o.Asset))
 	}
 	if chain.Kind == canon.EVM {
@@ -97,24 +102,24 @@ func (s *Service) payable(l *refusal.List, chain canon.Chain, coin canon.Asset, 
 
 // checkLimits holds the withdrawal against what this service has seen, by the arithmetic of the signers. Its error is a
 // *refusal.Refusal unless something went wrong.
-func (s *Service) checkLimits(ctx context.Context, id canon.Digest, r canon.Request, rule *canon.Rule, intent canon.Intent) error {
-	spends, err := s.spends(ctx, id)
+func (s *Service) checkLimits(ctx context.Context, c *charter.Charter, id canon.Digest, r canon.Request, rule *canon.Rule, intent canon.Intent) error {
+	spends, err := s.spends(ctx, c, id)
 	if err != nil {
 		return err
 	}
 	now := s.now()
-	at := policy.IntervalOf(s.Charter, id, now, now+canon.Time(rule.Signing))
+	at := policy.IntervalOf(c, id, now, now+canon.Time(rule.Signing))
 	var l refusal.List
-	for _, charge := range policy.Charges(s.Charter, rule, &r, intent.FeeCap) {
-		l.Join("limit", "limits."+string(charge.Limit), policy.CheckLimit(s.Charter, charge, at, spends))
+	for _, charge := range policy.Charges(c, rule, &r, intent.FeeCap) {
+		l.Join("limit", "limits."+string(charge.Limit), policy.CheckLimit(c, charge, at, spends))
 	}
 	return l.Err()
 }
 
 // spends lists what other withdrawals take from limits, or may yet: those with a reservation over its time, those with an intent only
 // from their creation to the intent's end.
-func (s *Service) spends(ctx context.Context, except canon.Digest) ([]policy.Spend, error) {
-	oldest := s.Now().Add(-s.horizon())
+func (s *Service) spends(ctx context.Context, c *charter.Charter, except canon.Digest) ([]policy.Spend, error) {
+	oldest := s.Now().Add(-horizon(c))
 	var out []policy.Spend
 	err := s.each(ctx, store.Query{Newest: true, Size: 1000}, func(w withdrawal.Withdrawal) (bool, error) {
 		if w.Created.Before(oldest) {
@@ -123,14 +128,14 @@ func (s *Service) spends(ctx context.Context, except canon.Digest) ([]policy.Spe
 		if w.ID == except || w.Intent == nil || (w.State.Terminal() && w.Anchor == nil) || w.Fate == withdrawal.FateFree && w.State.Terminal() {
 			return true, nil
 		}
-		more, err := s.spendsOf(w)
+		more, err := spendsOf(c, w)
 		out = append(out, more...)
 		return true, err
 	})
 	return out, err
 }
 
-func (s *Service) spendsOf(w withdrawal.Withdrawal) ([]policy.Spend, error) {
+func spendsOf(c *charter.Charter, w withdrawal.Withdrawal) ([]policy.Spend, error) {
 	if w.Prepared != nil {
 		var out []policy.Spend
 		for _, p := range append(slices.Clone(w.Earlier), *w.Prepared) {
@@ -138,7 +143,7 @@ func (s *Service) spendsOf(w withdrawal.Withdrawal) ([]policy.Spend, error) {
 			if err := canon.Decode(p.Reservation, &r); err != nil {
 				return nil, err
 			}
-			out = append(out, policy.SpendsOf(s.Charter, &r)...)
+			out = append(out, policy.SpendsOf(c, &r)...)
 		}
 		return out, nil
 	}
@@ -150,22 +155,22 @@ func (s *Service) spendsOf(w withdrawal.Withdrawal) ([]policy.Spend, error) {
 	if err := canon.Decode(w.Intent, &intent); err != nil {
 		return nil, err
 	}
-	rule, ok := s.Charter.Rule(w.Rule)
+	rule, ok := c.Rule(w.Rule)
 	if !ok {
-		return nil, fmt.Errorf("withdrawal %s: rule: expected one of the charter, found %s", w.ID, w.Rule)
+		return nil, nil // an amendment took the rule away: nothing that names it will be reserved any more
 	}
-	at := policy.IntervalOf(s.Charter, w.ID, canon.TimeOf(w.Created), intent.NotAfter)
+	at := policy.IntervalOf(c, w.ID, canon.TimeOf(w.Created), intent.NotAfter)
 	var out []policy.Spend
-	for _, c := range policy.Charges(s.Charter, &rule, &r, intent.FeeCap) {
-		out = append(out, policy.Spend{Limit: c.Limit, Amount: c.Amount.Int(), From: at.From, To: at.To, Withdrawal: w.ID})
+	for _, charge := range policy.Charges(c, &rule, &r, intent.FeeCap) {
+		out = append(out, policy.Spend{Limit: charge.Limit, Amount: charge.Amount.Int(), From: at.From, To: at.To, Withdrawal: w.ID})
 	}
 	return out, nil
 }
 
 // horizon is how far back a withdrawal may have been created that still counts in a window.
-func (s *Service) horizon() time.Duration {
+func horizon(c *charter.Charter) time.Duration {
 	var window, life uint64
-	g := s.Charter.Genesis()
+	g := c.Genesis()
 	for _, l := range g.Limits {
 		window = max(window, l.Window)
 	}
@@ -195,8 +200,8 @@ func (s *Service) each(ctx context.Context, q store.Query, visit func(withdrawal
 }
 
 // setAside sums up what the account must keep: the payments, and in the chain's coin the fee cap, beside what it holds now.
-func (s *Service) setAside(ctx context.Context, r canon.Request, feeCap canon.Amount) ([]withdrawal.SetAside, error) {
-	coin, _ := s.Charter.NativeAsset(r.Chain)
+func (s *Service) setAside(ctx context.Context, c *charter.Charter, r canon.Request, feeCap canon.Amount) ([]withdrawal.SetAside, error) {
+	coin, _ := c.NativeAsset(r.Chain)
 	sums := map[canon.AssetID]*big.Int{coin.ID: feeCap.Int()}
 	order := []canon.AssetID{coin.ID}
 	for _, o := range r.Outputs {
@@ -206,7 +211,7 @@ func (s *Service) setAside(ctx context.Context, r canon.Request, feeCap canon.Am
 		}
 		sums[o.Asset].Add(sums[o.Asset], o.Amount.Int())
 	}
-	balances, err := s.accountBalances(ctx, r.Wallet, r.Account, order)
+	balances, err := s.accountBalances(ctx, c, r.Wallet, r.Account, order)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
 	"github.com/strongroom/strongroom/policy"
 	"github.com/strongroom/strongroom/policy/approval"
+	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
 	"github.com/strongroom/strongroom/proto/rpc"
@@ -22,7 +23,7 @@ import (
 // gives the row of then, or a *store.ExistsError if it came with another body.
 func (s *Service) Create(ctx context.Context, signed canon.Signed, client canon.Name) (withdrawal.Withdrawal, error) {
 	none := withdrawal.Withdrawal{}
-	r, err := approval.VerifyRequest(s.Charter, signed)
+	r, err := approval.VerifyRequest(s.charter(), signed)
 	if err != nil {
 		return none, invalid(err)
 	}
@@ -41,7 +42,7 @@ func (s *Service) Create(ctx context.Context, signed canon.Signed, client canon.
 		return none, err
 	}
 	actor := audit.ActorOf("client", r.Client)
-	w, err := withdrawal.New(s.Charter.Organisation(), signed, s.Now(), actor)
+	w, err := withdrawal.New(s.organisation(), signed, s.Now(), actor)
 	if err != nil {
 		return none, invalid(err)
 	}
@@ -51,6 +52,7 @@ func (s *Service) Create(ctx context.Context, signed canon.Signed, client canon.
 	if row.State != withdrawal.Requested {
 		return row, nil
 	}
+	defer s.driver.wake(row.ID)
 	return s.decide(ctx, row)
 }
 
@@ -65,23 +67,25 @@ func invalid(err error) error {
 // decide takes a withdrawal out of state requested: denied with every reason, or with an intent. While funds cannot be looked up it
 // stays requested, and the driver tries again.
 func (s *Service) decide(ctx context.Context, w withdrawal.Withdrawal) (withdrawal.Withdrawal, error) {
-	f, ok := s.chains[w.Chain]
-	if !ok {
-		return w, fmt.Errorf("withdrawal %s: chain: expected one of the charter, found %s", w.ID, w.Chain)
+	f, followed := s.chains[w.Chain]
+	if followed {
+		f.deciding.Lock()
+		defer f.deciding.Unlock()
 	}
-	f.deciding.Lock()
-	defer f.deciding.Unlock()
 	w, err := s.Store.Withdrawal(ctx, w.ID)
 	if err != nil || w.State != withdrawal.Requested {
 		return w, err
 	}
-	defer s.driver.wake(w.ID)
 	var r canon.Request
 	if err := canon.Decode(w.Request.Document, &r); err != nil {
 		return w, err
 	}
 	if r.NotAfter < s.now() {
 		return s.applyOnce(ctx, w, withdrawal.Event{Kind: withdrawal.EventExpire})
+	}
+	if !followed {
+		s.Log.Warn("decision waits", "withdrawal", w.ID.String(), "error", "chain "+string(w.Chain)+": expected a node in the configuration, found none")
+		return w, nil
 	}
 	event, err := s.verdict(ctx, w, r)
 	if err != nil {
@@ -108,32 +112,36 @@ func (s *Service) fundsRefusal(e *store.InsufficientError) refusal.Failure {
 
 // verdict works out the event that follows a request. An error is no verdict.
 func (s *Service) verdict(ctx context.Context, w withdrawal.Withdrawal, r canon.Request) (withdrawal.Event, error) {
+	if err := s.unforked(); err != nil {
+		return withdrawal.Event{}, err
+	}
+	c := s.charter()
 	var l refusal.List
-	verdict := policy.Decide(s.Charter, &r)
+	verdict := policy.Decide(c, &r)
 	allowed := verdict.Action == canon.ActionAllow || verdict.Action == canon.ActionApprove
 	if !allowed {
 		l.Join("policy", "request", verdict.Explanation)
 	}
-	proofs := s.proofs(&l, r)
-	s.shape(&l, r)
+	proofs := s.proofs(c, &l, r)
+	shape(c, &l, r)
 	if !allowed || l.Err() != nil {
 		l.Join("policy", "request", unexplained(&l))
 		return deny(l.Err()), nil
 	}
-	intent, err := s.intent(w, r, verdict)
+	intent, err := intentOf(c, w, r, verdict)
 	if err != nil {
 		return withdrawal.Event{}, err
 	}
 	if now := s.now(); intent.NotAfter < now {
 		return deny(refusal.New("expiry", "request.not_before", fmt.Sprintf("a beginning at most %d seconds ago, as rule %s has it", verdict.Rule.Expiry, verdict.Rule.Name), r.NotBefore.At().String())), nil
 	}
-	if err := s.checkLimits(ctx, w.ID, r, verdict.Rule, intent); err != nil {
+	if err := s.checkLimits(ctx, c, w.ID, r, verdict.Rule, intent); err != nil {
 		if refusal.Of(err) != nil {
 			return deny(err), nil
 		}
 		return withdrawal.Event{}, err
 	}
-	aside, err := s.setAside(ctx, r, intent.FeeCap)
+	aside, err := s.setAside(ctx, c, r, intent.FeeCap)
 	if err != nil {
 		return withdrawal.Event{}, err
 	}
@@ -160,26 +168,26 @@ func deny(err error) withdrawal.Event {
 	return withdrawal.Event{Kind: withdrawal.EventDeny, Refusals: refusal.Of(err).Failures}
 }
 
-// intent completes the request by what the rule says. Its time counts from the request's own beginning, as signers count it.
-func (s *Service) intent(w withdrawal.Withdrawal, r canon.Request, v policy.Verdict) (canon.Intent, error) {
+// intentOf completes the request by what the rule says. Its time counts from the request's own beginning, as signers count it.
+func intentOf(c *charter.Charter, w withdrawal.Withdrawal, r canon.Request, v policy.Verdict) (canon.Intent, error) {
 	feeCap := r.FeeCap
-	coin, ok := s.Charter.NativeAsset(r.Chain)
+	coin, ok := c.NativeAsset(r.Chain)
 	if !ok {
 		return canon.Intent{}, fmt.Errorf("chain %s: expected a coin that pays fees, found none", r.Chain)
 	}
 	most := canon.Amount(nil)
-	for _, c := range v.Rule.FeeCaps {
-		if c.Asset == coin.ID {
-			most = c.Amount
+	for _, limit := range v.Rule.FeeCaps {
+		if limit.Asset == coin.ID {
+			most = limit.Amount
 		}
 	}
 	if feeCap.Int().Cmp(most.Int()) > 0 {
 		feeCap = most
 	}
 	return canon.Intent{
-		Organisation: s.Charter.Organisation(), Withdrawal: w.ID, Request: w.Request, Rule: v.Rule.Name, Quorum: v.Rule.Quorum,
-		CharterNumber: s.Charter.Number(), Charter: s.Charter.Digest(), Mode: canon.Template, FeeCap: feeCap,
-		NotAfter: min(r.NotAfter, r.NotBefore+canon.Time(v.Rule.Expiry), s.Charter.Genesis().NotAfter),
+		Organisation: c.Organisation(), Withdrawal: w.ID, Request: w.Request, Rule: v.Rule.Name, Quorum: v.Rule.Quorum,
+		CharterNumber: c.Number(), Charter: c.Digest(), Mode: canon.Template, FeeCap: feeCap,
+		NotAfter: min(r.NotAfter, r.NotBefore+canon.Time(v.Rule.Expiry), c.Genesis().NotAfter),
 	}, nil
 }
 

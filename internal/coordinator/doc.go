@@ -8,6 +8,10 @@
 // certificates against the charter, addresses against its own derivation, and signed transactions by the script engine or sender
 // recovery before they are stored.
 //
+// It follows the charter as it is amended: it asks the signers what was enacted, verifies each entry as they do, and keeps it. What was
+// decided on under an earlier charter goes on if nothing was loosened since and the charter in force would decide the same; reservations
+// name the charter in force. After a fork it builds nothing and asks for nothing.
+//
 // What it trusts: its own disk, for liveness; f+1 equal answers of signers about a group's public key; chain nodes, for what they show.
 // What it refuses: requests without a client's valid signature (an error, and no row), requests that rules, whitelist, limits or funds
 // do not cover (a row in state denied with every reason), callers whose certificate does not grant the role, and clients that

@@ -10,6 +10,7 @@ import (
 
 	"github.com/strongroom/strongroom/internal/coordinator/store"
 	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
+	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/wallets"
 	"github.com/strongroom/strongroom/wallets/bitcoin"
@@ -44,6 +45,15 @@ func (f *following) state() (uint64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.height, f.err
+}
+
+// chainState returns how far a chain was read.
+func (s *Service) chainState(id canon.ChainID) (uint64, error) {
+	f, ok := s.chains[id]
+	if !ok {
+		return 0, fmt.Errorf("chain %s: expected a node in the configuration, found none", id)
+	}
+	return f.state()
 }
 
 // watchChain reads the chain until ctx ends, and wakes the chain's withdrawals when it has grown.
@@ -121,7 +131,8 @@ func (s *Service) unsettled(ctx context.Context) ([]withdrawal.Withdrawal, error
 
 // watchBranches watches every branch of every account on the chain up to lookahead beyond its last address.
 func (s *Service) watchBranches(ctx context.Context, f *following) error {
-	for _, w := range s.Charter.Genesis().Wallets {
+	c := s.charter()
+	for _, w := range c.Genesis().Wallets {
 		if w.Chain != f.chain.ID || w.Scheme != canon.SchemeMPC {
 			continue
 		}
@@ -131,7 +142,7 @@ func (s *Service) watchBranches(ctx context.Context, f *following) error {
 				if err != nil {
 					return err
 				}
-				if err := s.watch(f, branch{w.Name, name, number}, next+lookahead); err != nil {
+				if err := s.watch(c, f, branch{w.Name, name, number}, next+lookahead); err != nil {
 					return err
 				}
 			}
@@ -141,14 +152,14 @@ func (s *Service) watchBranches(ctx context.Context, f *following) error {
 }
 
 // watch derives the addresses of a branch below end. Only one goroutine reads a chain, so the maps need no lock.
-func (s *Service) watch(f *following, b branch, end uint64) error {
+func (s *Service) watch(c *charter.Charter, f *following, b branch, end uint64) error {
 	if f.watched == nil {
 		f.watched, f.ahead = map[string]store.Place{}, map[branch]uint64{}
 	}
-	wallet, _ := s.Charter.Wallet(b.wallet)
-	account, ok := s.Charter.Account(b.account)
-	if !ok {
-		return fmt.Errorf("account: expected one of the charter, found %s", b.account)
+	wallet, okWallet := c.Wallet(b.wallet)
+	account, okAccount := c.Account(b.account)
+	if !okWallet || !okAccount {
+		return nil // an amendment took it away: what is watched stays watched
 	}
 	for i := f.ahead[b]; i < end; i++ {
 		script, _, err := s.keys.derive(wallet, account, b.number, i)
@@ -169,21 +180,22 @@ type sink struct {
 
 // Connect implements chain.Sink.
 func (k *sink) Connect(ctx context.Context, b chain.Block, block *wire.MsgBlock) error {
-	coin, ok := k.Charter.NativeAsset(k.f.chain.ID)
+	c := k.charter()
+	coin, ok := c.NativeAsset(k.f.chain.ID)
 	if !ok {
 		return fmt.Errorf("chain %s: expected a coin in the charter, found none", k.f.chain.ID)
 	}
 	credits, debits := chain.Effects(block, b.Height, func(script []byte) bool { _, ok := k.f.watched[string(script)]; return ok })
 	coins := make([]store.Coin, len(credits))
-	for i, c := range credits {
-		place := k.f.watched[string(c.PkScript)]
-		previous, err := bitcoin.WithoutWitness(chain.RawTx(c.Tx))
+	for i, paid := range credits {
+		place := k.f.watched[string(paid.PkScript)]
+		previous, err := bitcoin.WithoutWitness(chain.RawTx(paid.Tx))
 		if err != nil {
 			return err
 		}
-		coins[i] = store.Coin{Outpoint: store.Outpoint{TxID: c.OutPoint.Hash, Index: c.OutPoint.Index}, Place: place, Asset: coin.ID,
-			Value: uint64(c.Value), Script: c.PkScript, Height: uint64(c.Height), Coinbase: c.Coinbase, Previous: previous}
-		if err := k.watch(k.f, branch{place.Wallet, place.Account, place.Branch}, place.Index+1+lookahead); err != nil {
+		coins[i] = store.Coin{Outpoint: store.Outpoint{TxID: paid.OutPoint.Hash, Index: paid.OutPoint.Index}, Place: place, Asset: coin.ID,
+			Value: uint64(paid.Value), Script: paid.PkScript, Height: uint64(paid.Height), Coinbase: paid.Coinbase, Previous: previous}
+		if err := k.watch(c, k.f, branch{place.Wallet, place.Account, place.Branch}, place.Index+1+lookahead); err != nil {
 			return err
 		}
 	}

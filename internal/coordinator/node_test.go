@@ -13,7 +13,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/strongroom/strongroom/policy/amendment"
 	"github.com/strongroom/strongroom/policy/guard"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
@@ -52,10 +54,17 @@ type node struct {
 	acks    map[canon.Digest]*strongroomv1.Signed
 	anchors map[string]canon.Digest
 	used    map[string]bool // attempts
+	chain   *amendment.Chain
+	entries [][]byte // enacted, and whatever else it shows
+	pending []*strongroomv1.PendingAmendment
 }
 
 func (c *committee) node(name canon.Name) *node {
-	return &node{committee: c, name: name, acks: map[canon.Digest]*strongroomv1.Signed{}, anchors: map[string]canon.Digest{}, used: map[string]bool{}}
+	chain, err := amendment.Open(c.genesis, c.charter.Organisation())
+	if err != nil {
+		panic(err) // the organisation made it
+	}
+	return &node{committee: c, name: name, chain: chain, acks: map[canon.Digest]*strongroomv1.Signed{}, anchors: map[string]canon.Digest{}, used: map[string]bool{}}
 }
 
 func (n *node) set(f func(*node)) {
@@ -76,7 +85,7 @@ func (c *committee) groupKey(name canon.Name) (guard.GroupKey, bool) {
 }
 
 func (n *node) view() guard.View {
-	return guard.View{Charter: n.charter, Now: n.now(), Key: n.groupKey}
+	return guard.View{Charter: n.chain.Current(), Valid: n.chain.CheckValid, Now: n.now(), Key: n.groupKey}
 }
 
 func (n *node) signed(d canon.Document) (*strongroomv1.Signed, error) {
@@ -262,4 +271,63 @@ func (n *node) JoinKeygen(context.Context, *strongroomv1.JoinKeygenRequest, ...g
 		key.PublicKey[0] ^= 1
 	}
 	return &strongroomv1.JoinKeygenResponse{Key: key}, nil
+}
+
+// GetCharterChain shows all entries from a number on; the head is not shown after a fork.
+func (n *node) GetCharterChain(_ context.Context, r *strongroomv1.GetCharterChainRequest, _ ...grpc.CallOption) (*strongroomv1.GetCharterChainResponse, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.available(); err != nil {
+		return nil, err
+	}
+	out := &strongroomv1.GetCharterChainResponse{Proposals: n.pending}
+	for _, b := range n.entries {
+		var e canon.CharterEntry
+		var a canon.Amendment
+		if canon.Decode(b, &e) != nil || canon.Decode(e.Amendment, &a) != nil || a.Number >= r.GetFromNumber() {
+			out.Enacted = append(out.Enacted, b)
+		}
+	}
+	if head, err := n.chain.Head(n.name, canon.TimeOf(n.now())); err == nil {
+		if out.Head, err = n.signed(head); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// SubmitCharterEntry follows what enacts and keeps what proposes.
+func (n *node) SubmitCharterEntry(_ context.Context, r *strongroomv1.SubmitCharterEntryRequest, _ ...grpc.CallOption) (*strongroomv1.SubmitCharterEntryResponse, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.available(); err != nil {
+		return nil, err
+	}
+	var e canon.CharterEntry
+	if err := canon.Decode(r.GetEntry(), &e); err != nil {
+		return nil, err
+	}
+	now := canon.TimeOf(n.now())
+	if e.Step == canon.StepPropose {
+		chain, p, err := n.chain.Propose(r.GetEntry(), now, nil)
+		if err != nil {
+			return nil, err
+		}
+		n.chain, n.pending = chain, append(n.pending, &strongroomv1.PendingAmendment{Entry: r.GetEntry(), Digest: p.Digest.String(),
+			FirstSeenTime: timestamppb.New(now.At()), ReadyTime: timestamppb.New((now + canon.Time(p.Delay)).At())})
+	} else if err := n.enact(r.GetEntry()); err != nil {
+		return nil, err
+	}
+	c := n.chain.Current()
+	return &strongroomv1.SubmitCharterEntryResponse{Number: c.Number(), Digest: c.Digest().String(), RecordedBy: string(n.name)}, nil
+}
+
+// enact follows an entry; the node is locked.
+func (n *node) enact(entry []byte) error {
+	chain, err := n.chain.Follow(entry, canon.TimeOf(n.now()))
+	if err != nil {
+		return err
+	}
+	n.chain, n.entries = chain, append(n.entries, entry)
+	return nil
 }

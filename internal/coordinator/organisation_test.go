@@ -72,7 +72,7 @@ func newOfficer(t *testing.T) approval.Signer {
 	return s
 }
 
-// newOrganisation has four nodes, officers alice, bob and carol, and clients acme and globex. evmToken may be empty.
+// newOrganisation has four nodes, officers alice, bob, carol and dave, and clients acme and globex. evmToken may be empty.
 func newOrganisation(t *testing.T, token canon.AssetID) *organisation {
 	t.Helper()
 	o := &organisation{nodes: map[canon.Name]ed25519.PrivateKey{}, coordinator: newKey(t), clients: map[canon.Name]ed25519.PrivateKey{},
@@ -116,7 +116,7 @@ func (o *organisation) newGenesis(t *testing.T, token canon.AssetID) canon.Genes
 		Version: 1, Label: "Test", Salt: canon.Digest{1}, NotBefore: now - 3600, NotAfter: now + 86400*30,
 		Roster:      canon.Roster{Quorum: 3, Faults: 1},
 		Coordinator: []canon.Coordinator{{Name: "coordinator", TLS: public(o.coordinator)}},
-		Groups:      []canon.Group{{Name: "treasury", Members: []canon.Name{"alice", "bob", "carol"}, Weakest: canon.ClassFile}},
+		Groups:      []canon.Group{{Name: "treasury", Members: []canon.Name{"alice", "bob", "carol", "dave"}, Weakest: canon.ClassFile}},
 		Chains: []canon.Chain{
 			{ID: testBTC, Kind: canon.Bitcoin, CoinType: 1, Depth: 2, HRP: "bcrt"},
 			{ID: testEVM, Kind: canon.EVM, CoinType: 60, Depth: 2},
@@ -152,7 +152,7 @@ func (o *organisation) newGenesis(t *testing.T, token canon.AssetID) canon.Genes
 		o.nodes[name] = newKey(t)
 		g.Signers = append(g.Signers, canon.Signer{Name: name, Operator: canon.Name("operator-" + string(rune('a'+i))), Identity: public(o.nodes[name]), Ledger: true, Jurisdiction: "HK"})
 	}
-	for _, name := range []canon.Name{"alice", "bob", "carol"} {
+	for _, name := range []canon.Name{"alice", "bob", "carol", "dave"} {
 		o.officers[name] = newOfficer(t)
 		g.Officers = append(g.Officers, canon.Officer{Name: name, Label: canon.Text(name), Keys: []canon.OfficerKey{{Public: o.officers[name].Public(), Class: canon.ClassFile}}, Devices: []canon.PublicKey{public(newKey(t))}})
 	}

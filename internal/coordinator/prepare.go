@@ -7,6 +7,8 @@ import (
 
 	"github.com/strongroom/strongroom/internal/coordinator/store"
 	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
+	"github.com/strongroom/strongroom/policy/amendment"
+	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/policy/guard"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
@@ -21,10 +23,15 @@ type payment struct {
 	account canon.Account
 	chain   canon.Chain
 	rule    canon.Rule
+
+	charters *amendment.Chain // as it was when the step began
+	charter  *charter.Charter // in force then
 }
 
 func (s *Service) payment(w withdrawal.Withdrawal) (*payment, error) {
-	p := &payment{Withdrawal: w}
+	p := &payment{charters: s.inForce()}
+	p.charter = p.charters.Current()
+	p.Withdrawal = s.heeded(w, p.charter)
 	if err := canon.Decode(w.Request.Document, &p.request); err != nil {
 		return nil, err
 	}
@@ -32,10 +39,10 @@ func (s *Service) payment(w withdrawal.Withdrawal) (*payment, error) {
 		return nil, err
 	}
 	var okWallet, okAccount, okChain, okRule bool
-	p.wallet, okWallet = s.Charter.Wallet(w.Wallet)
-	p.account, okAccount = s.Charter.Account(w.Account)
-	p.chain, okChain = s.Charter.Chain(w.Chain)
-	p.rule, okRule = s.Charter.Rule(w.Rule)
+	p.wallet, okWallet = p.charter.Wallet(w.Wallet)
+	p.account, okAccount = p.charter.Account(w.Account)
+	p.chain, okChain = p.charter.Chain(w.Chain)
+	p.rule, okRule = p.charter.Rule(w.Rule)
 	if !okWallet || !okAccount || !okChain || !okRule {
 		return nil, fmt.Errorf("withdrawal %s: expected wallet, account, chain and rule in the charter, found %s, %s, %s, %s", w.ID, w.Wallet, w.Account, w.Chain, w.Rule)
 	}
@@ -45,6 +52,9 @@ func (s *Service) payment(w withdrawal.Withdrawal) (*payment, error) {
 // stepPrepare builds the transaction and stores it with its anchor, its coins and the reservation to ask for, before the first signer
 // hears of it: after a crash the same question is asked again.
 func (s *Service) stepPrepare(ctx context.Context, w withdrawal.Withdrawal) (bool, turn, error) {
+	if err := s.unforked(); err != nil {
+		return false, turn{stuck: true}, err
+	}
 	if over, err := s.ended(ctx, w); over || err != nil {
 		return over, turn{}, err
 	}
@@ -52,9 +62,12 @@ func (s *Service) stepPrepare(ctx context.Context, w withdrawal.Withdrawal) (boo
 	if err != nil {
 		return false, turn{}, err
 	}
-	preparing := &s.chains[p.chain.ID].preparing
-	preparing.Lock()
-	defer preparing.Unlock()
+	f, ok := s.chains[p.chain.ID]
+	if !ok {
+		return false, turn{stuck: true}, fmt.Errorf("chain %s: expected a node in the configuration, found none", p.chain.ID)
+	}
+	f.preparing.Lock()
+	defer f.preparing.Unlock()
 	if fresh, err := s.Store.Withdrawal(ctx, w.ID); err != nil || fresh.Version != w.Version {
 		return err == nil, turn{}, err
 	}
@@ -93,7 +106,7 @@ func (s *Service) notBuilt(ctx context.Context, w withdrawal.Withdrawal, err err
 func (s *Service) reservation(ctx context.Context, p *payment, prepared withdrawal.Prepared, version uint64) ([]byte, error) {
 	w := p.Withdrawal
 	w.Prepared = &prepared
-	evidence, err := w.Evidence(s.Charter.Organisation())
+	evidence, err := w.Evidence(p.charter.Organisation())
 	if err != nil {
 		return nil, err
 	}
@@ -111,11 +124,11 @@ func (s *Service) reservation(ctx context.Context, p *payment, prepared withdraw
 	}
 	stamp := s.now()
 	r := canon.Reservation{
-		Organisation: s.Charter.Organisation(), Withdrawal: w.ID, Version: version, Intent: w.IntentDigest, Sort: canon.Write,
+		Organisation: p.charter.Organisation(), Withdrawal: w.ID, Version: version, Intent: w.IntentDigest, Sort: canon.Write,
 		Transactions: []canon.Digest{signable.Transaction()}, Wallet: w.Wallet, Asset: signable.Asset(), Charges: signable.Charges(),
 		Anchor: signable.Anchor(), AnchorNumber: 1, Inputs: signable.Anchors(),
 		Stamp: stamp, Until: min(stamp+canon.Time(p.rule.Signing), signable.NotAfter()),
-		CharterNumber: s.Charter.Number(), Charter: s.Charter.Digest(), Key: signable.Key().ID, KeyEpoch: signable.Key().Epoch,
+		CharterNumber: p.charter.Number(), Charter: p.charter.Digest(), Key: signable.Key().ID, KeyEpoch: signable.Key().Epoch,
 	}
 	if err := signable.CheckReservation(r, view); err != nil {
 		return nil, err
@@ -134,7 +147,7 @@ func (s *Service) view(ctx context.Context, p *payment) (guard.View, error) {
 		highest[number] = int64(next) - 1
 	}
 	return guard.View{
-		Charter: s.Charter, Now: s.Now(), Key: s.keys.key,
+		Charter: p.charter, Valid: p.charters.CheckValid, Now: s.Now(), Key: s.keys.key,
 		HighestIndex: func(_, _ canon.Name, number uint64) int64 { return highest[number] },
 	}, nil
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
+	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/policy/guard"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
@@ -17,18 +19,29 @@ import (
 type round struct {
 	refusals []refusal.Failure
 	refused  int // signers that answered no
+	charter  int // of those, signers that go by another charter
 	silent   []error
 }
 
 // stepReserve asks the roster for acks until there are q, and stores each as it comes. The question is the stored one, byte for byte, so
 // that asking again after a crash gets the same acks.
 func (s *Service) stepReserve(ctx context.Context, w withdrawal.Withdrawal) (bool, turn, error) {
+	if err := s.unforked(); err != nil {
+		return false, turn{stuck: true}, err
+	}
 	if over, err := s.ended(ctx, w); over || err != nil {
 		return over, turn{}, err
 	}
-	quorum := int(s.Charter.Genesis().Roster.Quorum)
+	c := s.charter()
+	if old, err := outdated(w, c); err != nil || old {
+		if err != nil {
+			return false, turn{}, err
+		}
+		return s.renew(ctx, w)
+	}
+	quorum := int(c.Genesis().Roster.Quorum)
 	if len(w.Acks) >= quorum {
-		return s.certify(ctx, w, quorum)
+		return s.certify(ctx, c, w, quorum)
 	}
 	if lapsed, err := s.lapsed(w); err != nil || lapsed {
 		if err != nil {
@@ -48,10 +61,14 @@ func (s *Service) stepReserve(ctx context.Context, w withdrawal.Withdrawal) (boo
 }
 
 // shortOfAcks decides what follows when a round did not bring q acks. What is not refused may come later. Once too many have refused
-// and all have answered, nothing will: the withdrawal fails, and its anchor is free only if nobody acked.
+// and all have answered, nothing will: the withdrawal fails, and its anchor is free only if nobody acked. Signers that go by another
+// charter refuse what they may ack once they, or this service, have followed.
 func (s *Service) shortOfAcks(ctx context.Context, w withdrawal.Withdrawal, r round, quorum int, progress bool) (bool, turn, error) {
 	n := len(s.roster())
-	if n-r.refused >= quorum || len(r.silent) > 0 {
+	if r.refused > 0 && s.learnCharters(ctx) {
+		return false, turn{}, errMoved
+	}
+	if n-r.refused >= quorum || len(r.silent) > 0 || r.charter > 0 {
 		if len(r.refusals) > 0 && !sameFailures(r.refusals, w.Refusals) {
 			after, err := s.apply(ctx, w, withdrawal.Event{Kind: withdrawal.EventRefuse, Refusals: r.refusals})
 			if err != nil {
@@ -93,8 +110,8 @@ func (s *Service) askReservation(ctx context.Context, w withdrawal.Withdrawal, e
 	defer cancel()
 	asked := w // w goes on while signers are asked
 	request := &strongroomv1.ReserveRequest{Evidence: evidence, Reservation: w.Prepared.Reservation}
-	answers := ask(ctx, s.signers, names, reserveTimeout, func(ctx context.Context, c strongroomv1.SignerServiceClient) (*strongroomv1.ReserveResponse, error) {
-		return reserveFrom(ctx, c, asked, request)
+	answers := ask(ctx, s.signers, names, reserveTimeout, func(ctx context.Context, signer Signer) (*strongroomv1.ReserveResponse, error) {
+		return reserveFrom(ctx, signer.Client, asked, request)
 	})
 	for a := range answers {
 		if a.err != nil {
@@ -125,6 +142,9 @@ func (r *round) note(signer canon.Name, err error) {
 		return
 	}
 	r.refused++
+	if slices.ContainsFunc(refused.Failures, aboutCharter) {
+		r.charter++
+	}
 	for _, f := range refused.Failures {
 		f.Rule = string(signer) + ": " + f.Rule
 		r.refusals = append(r.refusals, f)
@@ -132,8 +152,13 @@ func (r *round) note(signer canon.Name, err error) {
 	slices.SortFunc(r.refusals, func(a, b refusal.Failure) int { return slices.Compare([]byte(a.Rule+a.Field), []byte(b.Rule+b.Field)) })
 }
 
+// aboutCharter reports whether a signer refused because of the charter that it goes by.
+func aboutCharter(f refusal.Failure) bool {
+	return f.Rule == "charter" || f.Rule == "fork" || strings.HasSuffix(f.Field, ".charter") || strings.HasSuffix(f.Field, ".charter_number")
+}
+
 func (s *Service) checkAck(signed canon.Signed, rid canon.Digest, signer canon.Name) error {
-	name, err := guard.CheckAck(signed, rid, guard.View{Charter: s.Charter, Now: s.Now()})
+	name, err := guard.CheckAck(signed, rid, guard.View{Charter: s.charter(), Now: s.Now()})
 	if err != nil {
 		return fmt.Errorf("ack: %w", errors.New(err.Error())) // a bad ack is no refusal of the withdrawal
 	}
@@ -144,7 +169,8 @@ func (s *Service) checkAck(signed canon.Signed, rid canon.Digest, signer canon.N
 }
 
 func (s *Service) evidence(w withdrawal.Withdrawal) ([]byte, error) {
-	e, err := w.Evidence(s.Charter.Organisation())
+	c := s.charter()
+	e, err := s.heeded(w, c).Evidence(c.Organisation())
 	if err != nil {
 		return nil, err
 	}
@@ -152,16 +178,16 @@ func (s *Service) evidence(w withdrawal.Withdrawal) ([]byte, error) {
 }
 
 // certify stores the certificate of q acks.
-func (s *Service) certify(ctx context.Context, w withdrawal.Withdrawal, quorum int) (bool, turn, error) {
-	c := canon.Certificate{Organisation: s.Charter.Organisation(), Reservation: w.Prepared.Reservation}
+func (s *Service) certify(ctx context.Context, c *charter.Charter, w withdrawal.Withdrawal, quorum int) (bool, turn, error) {
+	certificate := canon.Certificate{Organisation: c.Organisation(), Reservation: w.Prepared.Reservation}
 	for _, a := range w.Acks[:quorum] {
-		c.Acks = append(c.Acks, a.Signed)
+		certificate.Acks = append(certificate.Acks, a.Signed)
 	}
-	encoded, err := canon.Encode(c)
+	encoded, err := canon.Encode(certificate)
 	if err != nil {
 		return false, turn{}, err
 	}
-	if _, _, _, err := guard.CheckCertificate(encoded, guard.View{Charter: s.Charter, Now: s.Now()}); err != nil {
+	if _, _, _, err := guard.CheckCertificate(encoded, guard.View{Charter: c, Now: s.Now()}); err != nil {
 		return false, turn{}, fmt.Errorf("certificate: %w", err)
 	}
 	_, err = s.apply(ctx, w, withdrawal.Event{Kind: withdrawal.EventCertify, Certificate: encoded})
@@ -174,10 +200,10 @@ func (s *Service) lapsed(w withdrawal.Withdrawal) (bool, error) {
 	return err == nil && s.now() > r.Until, err
 }
 
-// renew asks for the same transaction again under a new version of the reservation: same anchor, same bytes, so whatever exists of the
+// renew asks for the same transaction again under a new version of the reservation, and the charter in force: same anchor, same bytes, so whatever exists of the
 // version before conflicts with nothing. It waits until enough signers can be reached, for versions are few.
 func (s *Service) renew(ctx context.Context, w withdrawal.Withdrawal) (bool, turn, error) {
-	quorum := int(s.Charter.Genesis().Roster.Quorum)
+	quorum := int(s.charter().Genesis().Roster.Quorum)
 	if found := len(s.signers.probe(ctx, s.roster(), s.keys.learn)); found < quorum {
 		return false, turn{stuck: true}, fmt.Errorf("reservation: lapsed; expected %d reachable signers before a new one, found %d", quorum, found)
 	}
@@ -187,13 +213,28 @@ func (s *Service) renew(ctx context.Context, w withdrawal.Withdrawal) (bool, tur
 	}
 	next := *w.Prepared
 	if next.Reservation, err = s.reservation(ctx, p, next, uint64(len(w.Earlier))+2); err != nil {
-		return false, turn{stuck: true}, err
+		return s.notRenewed(ctx, w, p, err)
 	}
 	_, err = s.apply(ctx, w, withdrawal.Event{Kind: withdrawal.EventPrepare, Prepared: &next})
 	var invalid *withdrawal.TransitionError
 	if errors.As(err, &invalid) {
 		return false, turn{after: s.until(w.NotAfter)}, nil // no version is left: it ends with the intent
 	}
+	return err == nil, turn{}, err
+}
+
+// notRenewed ends a withdrawal whose transaction the charter in force does not allow any more. What else keeps it may pass.
+func (s *Service) notRenewed(ctx context.Context, w withdrawal.Withdrawal, p *payment, err error) (bool, turn, error) {
+	r := refusal.Of(err)
+	old, failed := outdated(w, p.charter)
+	if failed != nil || r == nil || !old {
+		return false, turn{stuck: true}, errors.Join(err, failed)
+	}
+	fate, err := s.fate(ctx, w)
+	if err != nil {
+		return false, turn{}, err
+	}
+	_, err = s.apply(ctx, w, withdrawal.Event{Kind: withdrawal.EventFail, Refusals: r.Failures, Fate: fate})
 	return err == nil, turn{}, err
 }
 

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/strongroom/strongroom/internal/coordinator/store"
+	"github.com/strongroom/strongroom/policy/amendment"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
@@ -18,7 +20,8 @@ import (
 
 // Signer is a connection to a signer of the charter.
 type Signer struct {
-	Client strongroomv1.SignerServiceClient
+	Client   strongroomv1.SignerServiceClient
+	Charters strongroomv1.CharterServiceClient
 	// Wake makes a connection that waits before it tries again try at once. May be nil.
 	Wake func()
 }
@@ -32,11 +35,13 @@ type BitcoinNode struct {
 
 // Parts is everything that a Service is made of.
 type Parts struct {
-	Charter *charter.Charter
-	Genesis []byte // encoding of the charter's genesis
-	Book    *charter.BookTree
-	Store   store.Store
-	Signers map[canon.Name]Signer
+	Charters *amendment.Chain // as OpenCharters gives it: what is in force at the start
+	Genesis  []byte           // encoding of the first charter
+	Book     *charter.BookTree
+	Store    store.Store
+	// Connect returns a connection to a signer of the charter, which its identity there proves, or an error if the configuration has
+	// no address for it. It does not wait for an answer.
+	Connect func(canon.Signer) (Signer, error)
 	Bitcoin map[canon.ChainID]BitcoinNode
 	EVM     map[canon.ChainID]chain.EVM
 	Key     ed25519.PrivateKey // signs checkpoints of the audit log; the charter names it as a coordinator's
@@ -57,35 +62,39 @@ type Service struct {
 	keys    *keyring
 	driver  *driver
 	chains  map[canon.ChainID]*following
+	current atomic.Pointer[amendment.Chain]
+	heard   heard
 
-	closing chan struct{} // closed when Run ends
-	closed  sync.Once
-	issuing sync.Mutex // one address at a time takes an index
-	sealing sync.Mutex // one checkpoint at a time
+	closing  chan struct{} // closed when Run ends
+	closed   sync.Once
+	issuing  sync.Mutex // one address at a time takes an index
+	adopting sync.Mutex // one amendment at a time comes into force
+	sealing  sync.Mutex // one checkpoint at a time
 }
 
 // New checks that the parts fit together.
 func New(p Parts) (*Service, error) {
-	if p.Charter == nil || p.Book == nil || p.Store == nil || p.Log == nil || p.Now == nil || p.Parallel < 1 || p.Poll <= 0 {
+	if p.Charters == nil || p.Book == nil || p.Store == nil || p.Log == nil || p.Now == nil || p.Parallel < 1 || p.Poll <= 0 {
 		return nil, errors.New("coordinator: expected all parts, found some missing")
 	}
-	g := p.Charter.Genesis()
-	if p.Book.Root() != g.Book.Root || p.Book.Size() != g.Book.Size {
+	if p.Connect == nil {
+		return nil, errors.New("coordinator: signers: expected a way to connect to them, found none")
+	}
+	now := p.Charters.Current()
+	g := now.Genesis()
+	// Later the book may lag behind the charter: requests are denied then, and what was decided before goes on.
+	if now.Number() == 1 && (p.Book.Root() != g.Book.Root || p.Book.Size() != g.Book.Size) {
 		return nil, fmt.Errorf("coordinator: book: expected root %s of %d entries as in the charter, found %s of %d", g.Book.Root, g.Book.Size, p.Book.Root(), p.Book.Size())
 	}
-	if found := canon.KindGenesis.Digest(p.Genesis); found != p.Charter.Organisation() {
-		return nil, fmt.Errorf("coordinator: genesis: expected %s, found %s", p.Charter.Organisation(), found)
+	if found := canon.KindGenesis.Digest(p.Genesis); found != now.Organisation() {
+		return nil, fmt.Errorf("coordinator: genesis: expected %s, found %s", now.Organisation(), found)
 	}
-	if _, ok := p.Charter.CoordinatorByKey(canon.PublicKey(p.Key.Public().(ed25519.PublicKey))); !ok {
+	if _, ok := now.CoordinatorByKey(canon.PublicKey(p.Key.Public().(ed25519.PublicKey))); !ok {
 		return nil, fmt.Errorf("coordinator: key: expected one that the charter names as a coordinator's, found %x", p.Key.Public())
 	}
-	for name := range p.Signers {
-		if _, ok := p.Charter.Signer(name); !ok {
-			return nil, fmt.Errorf("coordinator: signers: expected signers of the charter, found %s", name)
-		}
-	}
-	s := &Service{Parts: p, keys: newKeyring(p.Charter), closing: make(chan struct{}), chains: map[canon.ChainID]*following{}}
-	s.signers = newSigners(p.Signers)
+	s := &Service{Parts: p, closing: make(chan struct{}), chains: map[canon.ChainID]*following{}, heard: newHeard()}
+	s.current.Store(p.Charters)
+	s.keys, s.signers = newKeyring(s.charter), newSigners(s.charter, p.Connect)
 	s.driver = newDriver(p.Parallel, s.advance, p.Log)
 	for _, c := range g.Chains {
 		_, isBitcoin := p.Bitcoin[c.ID]
@@ -95,6 +104,7 @@ func New(p Parts) (*Service, error) {
 		}
 		s.chains[c.ID] = &following{chain: c}
 	}
+	s.changed(p.Charters)
 	return s, nil
 }
 
@@ -112,6 +122,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	var group sync.WaitGroup
 	group.Go(func() { s.watchSigners(ctx) })
+	group.Go(func() { s.watchCharters(ctx) })
 	for _, f := range s.chains {
 		group.Go(func() { s.watchChain(ctx, f) })
 	}

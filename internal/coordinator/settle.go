@@ -68,7 +68,7 @@ func (s *Service) stepFollow(ctx context.Context, w withdrawal.Withdrawal) (bool
 	if err != nil {
 		return false, turn{stuck: true}, err
 	}
-	c, _ := s.Charter.Chain(w.Chain)
+	c, _ := s.chainOf(w.Chain)
 	event := withdrawal.Event{Actor: audit.Chain, Block: &seen.block, Confirmations: seen.confirmations, Fee: seen.fee}
 	switch {
 	case !seen.known:

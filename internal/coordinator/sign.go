@@ -21,6 +21,9 @@ import (
 // stepSign begins a session with t holders of the key: the attempt is stored before they are asked. A session that failed is never
 // taken up again; the next attempt has other participants where there are any.
 func (s *Service) stepSign(ctx context.Context, w withdrawal.Withdrawal) (bool, turn, error) {
+	if err := s.unforked(); err != nil {
+		return false, turn{stuck: true}, err
+	}
 	if over, err := s.ended(ctx, w); over || err != nil {
 		return over, turn{}, err
 	}
@@ -28,7 +31,11 @@ func (s *Service) stepSign(ctx context.Context, w withdrawal.Withdrawal) (bool, 
 	if err != nil {
 		return false, turn{}, err
 	}
-	if lapsed {
+	old, err := outdated(w, s.charter())
+	if err != nil {
+		return false, turn{}, err
+	}
+	if lapsed || old {
 		return s.renew(ctx, w)
 	}
 	participants, err := s.participants(ctx, w)
@@ -45,6 +52,9 @@ func (s *Service) stepSign(ctx context.Context, w withdrawal.Withdrawal) (bool, 
 			return false, turn{}, applied
 		}
 	}
+	if r := refusal.Of(err); r != nil && s.learnCharters(ctx) {
+		return false, turn{}, errMoved
+	}
 	if err != nil {
 		return false, turn{stuck: true}, fmt.Errorf("attempt %d with %v: %w", w.Attempt, participants, err)
 	}
@@ -58,7 +68,7 @@ func (s *Service) participants(ctx context.Context, w withdrawal.Withdrawal) ([]
 	if err != nil {
 		return nil, err
 	}
-	key, ok := s.Charter.Key(r.Key)
+	key, ok := s.charter().Key(r.Key)
 	if !ok {
 		return nil, fmt.Errorf("key: expected one of the charter, found %s", r.Key)
 	}
@@ -83,8 +93,8 @@ func (s *Service) session(ctx context.Context, w withdrawal.Withdrawal) (*withdr
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answers := ask(ctx, s.signers, w.Participants, signTimeout, func(ctx context.Context, c strongroomv1.SignerServiceClient) (*strongroomv1.SignResponse, error) {
-		return c.Sign(ctx, request)
+	answers := ask(ctx, s.signers, w.Participants, signTimeout, func(ctx context.Context, signer Signer) (*strongroomv1.SignResponse, error) {
+		return signer.Client.Sign(ctx, request)
 	})
 	for a := range answers {
 		if a.err == nil {
@@ -134,7 +144,7 @@ func (s *Service) assemble(w withdrawal.Withdrawal, answer *strongroomv1.SignRes
 	if err != nil {
 		return nil, err
 	}
-	chain, _ := s.Charter.Chain(w.Chain)
+	chain, _ := s.chainOf(w.Chain)
 	t := &withdrawal.Transaction{Fee: w.Prepared.Fee}
 	if chain.Kind == canon.EVM {
 		if len(sigs) != 1 {

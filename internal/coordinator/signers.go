@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
 )
@@ -25,14 +26,41 @@ const (
 
 // signers are the connections to the signers, with a memory of which gave trouble lately.
 type signers struct {
-	connected map[canon.Name]Signer
+	charter   func() *charter.Charter
+	connect   func(canon.Signer) (Signer, error)
 	mu        sync.Mutex
+	connected map[canon.Name]connection
 	trouble   map[canon.Name]int // failures since the last success
 	statuses  map[canon.Name]*strongroomv1.SignerStatus
 }
 
-func newSigners(connected map[canon.Name]Signer) *signers {
-	return &signers{connected: connected, trouble: map[canon.Name]int{}, statuses: map[canon.Name]*strongroomv1.SignerStatus{}}
+// connection is to the signer that has this identity.
+type connection struct {
+	Signer
+	identity canon.PublicKey
+}
+
+func newSigners(charter func() *charter.Charter, connect func(canon.Signer) (Signer, error)) *signers {
+	return &signers{charter: charter, connect: connect, connected: map[canon.Name]connection{}, trouble: map[canon.Name]int{}, statuses: map[canon.Name]*strongroomv1.SignerStatus{}}
+}
+
+// open returns a connection to a signer of the charter in force.
+func (s *signers) open(name canon.Name) (Signer, error) {
+	member, ok := s.charter().Signer(name)
+	if !ok {
+		return Signer{}, status.Errorf(codes.Unavailable, "signer %s: expected one of the charter in force, found none", name)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c, ok := s.connected[name]; ok && c.identity == member.Identity {
+		return c.Signer, nil
+	}
+	signer, err := s.connect(member)
+	if err != nil {
+		return Signer{}, status.Errorf(codes.Unavailable, "signer %s: %s", name, err)
+	}
+	s.connected[name] = connection{signer, member.Identity}
+	return signer, nil
 }
 
 // answer is what one signer answered.
@@ -44,15 +72,15 @@ type answer[T any] struct {
 
 // ask calls the signers of these names at the same time and hands over each answer as it comes. The channel has room for all of them:
 // whoever stops reading leaves nothing behind but calls that ctx ends.
-func ask[T any](ctx context.Context, s *signers, names []canon.Name, timeout time.Duration, call func(context.Context, strongroomv1.SignerServiceClient) (T, error)) <-chan answer[T] {
+func ask[T any](ctx context.Context, s *signers, names []canon.Name, timeout time.Duration, call func(context.Context, Signer) (T, error)) <-chan answer[T] {
 	out := make(chan answer[T], len(names))
 	var group sync.WaitGroup
 	for _, name := range names {
 		group.Go(func() {
 			a := answer[T]{signer: name}
-			c, ok := s.connected[name]
-			if !ok {
-				a.err = status.Errorf(codes.Unavailable, "signer %s: expected an address in the configuration, found none", name)
+			c, err := s.open(name)
+			if err != nil {
+				a.err = err
 				out <- a
 				return
 			}
@@ -61,7 +89,7 @@ func ask[T any](ctx context.Context, s *signers, names []canon.Name, timeout tim
 			}
 			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
-			a.value, a.err = call(ctx, c.Client)
+			a.value, a.err = call(ctx, c)
 			out <- a
 		})
 	}
@@ -74,8 +102,8 @@ func ask[T any](ctx context.Context, s *signers, names []canon.Name, timeout tim
 
 // probe asks signers for their status and returns those that answered, in the order of names. learn sees every answer.
 func (s *signers) probe(ctx context.Context, names []canon.Name, learn func(canon.Name, []*strongroomv1.KeyStatus)) []canon.Name {
-	answers := ask(ctx, s, names, probeTimeout, func(ctx context.Context, c strongroomv1.SignerServiceClient) (*strongroomv1.GetSignerStatusResponse, error) {
-		return c.GetSignerStatus(ctx, &strongroomv1.GetSignerStatusRequest{})
+	answers := ask(ctx, s, names, probeTimeout, func(ctx context.Context, signer Signer) (*strongroomv1.GetSignerStatusResponse, error) {
+		return signer.Client.GetSignerStatus(ctx, &strongroomv1.GetSignerStatusRequest{})
 	})
 	var reachable []canon.Name
 	for a := range answers {
@@ -138,17 +166,22 @@ func (s *signers) choose(candidates []canon.Name, n int) []canon.Name {
 
 // watchSigners keeps statuses and group keys up to date.
 func (s *Service) watchSigners(ctx context.Context) {
-	names := make([]canon.Name, 0, len(s.Charter.Genesis().Signers))
-	for _, signer := range s.Charter.Genesis().Signers {
-		names = append(names, signer.Name)
+	every(ctx, s.Poll, func() { s.signers.probe(ctx, s.members(), s.keys.learn) })
+}
+
+// members returns all signers of the charter in force.
+func (s *Service) members() []canon.Name {
+	var out []canon.Name
+	for _, signer := range s.charter().Genesis().Signers {
+		out = append(out, signer.Name)
 	}
-	every(ctx, s.Poll, func() { s.signers.probe(ctx, names, s.keys.learn) })
+	return out
 }
 
 // roster returns the members that keep the ledger.
 func (s *Service) roster() []canon.Name {
 	var out []canon.Name
-	for _, signer := range s.Charter.Genesis().Signers {
+	for _, signer := range s.charter().Genesis().Signers {
 		if signer.Ledger {
 			out = append(out, signer.Name)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/strongroom/strongroom/internal/coordinator/store"
 	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
 	"github.com/strongroom/strongroom/policy/approval"
+	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
 )
@@ -81,10 +82,21 @@ func (s *Service) until(t canon.Time) time.Duration {
 	return min(max(t.At().Add(time.Second).Sub(s.Now()), 0), time.Minute)
 }
 
-// tally takes a withdrawal that waits for approvals on, if it can: rejected, expired or approved. The decision holds for the row as it
+// tally takes a withdrawal that waits for approvals on, if it can: rejected, by officers or by another charter, expired or approved. The decision holds for the row as it
 // was read; if it has moved on meanwhile, a *store.ConflictError says so.
 func (s *Service) tally(ctx context.Context, w withdrawal.Withdrawal) (withdrawal.Withdrawal, error) {
-	result, err := s.count(w)
+	now := s.inForce()
+	void, err := s.voided(w, now)
+	if err != nil {
+		return w, err
+	}
+	if void != nil && s.now() <= w.NotAfter {
+		return s.applyOnce(ctx, w, withdrawal.Event{Kind: withdrawal.EventReject, Refusals: void.Failures})
+	}
+	if void != nil {
+		return s.applyOnce(ctx, w, withdrawal.Event{Kind: withdrawal.EventExpire})
+	}
+	result, err := s.count(w, now.Current())
 	if err != nil {
 		return w, err
 	}
@@ -108,19 +120,28 @@ func rejections(result approval.Result) []refusal.Failure {
 	return out
 }
 
-func (s *Service) count(w withdrawal.Withdrawal) (approval.Result, error) {
+func (s *Service) count(w withdrawal.Withdrawal, c *charter.Charter) (approval.Result, error) {
 	var intent canon.Intent
 	if err := canon.Decode(w.Intent, &intent); err != nil {
 		return approval.Result{}, err
 	}
-	return approval.Tally(s.Charter, approval.Subject{Intent: w.IntentDigest, Withdrawal: w.ID}, intent.Quorum, w.Requester, w.Approvals, w.Statements, s.now())
+	w = s.heeded(w, c)
+	return approval.Tally(c, approval.Subject{Intent: w.IntentDigest, Withdrawal: w.ID}, intent.Quorum, w.Requester, w.Approvals, w.Statements, s.now())
 }
 
-// ended asks whether an approved withdrawal was rejected after all, lost its approvals, or is too late, and ends it.
+// ended asks whether an approved withdrawal was rejected after all, lost its approvals, is void under the charter in force, or is too
+// late, and ends it.
 func (s *Service) ended(ctx context.Context, w withdrawal.Withdrawal) (bool, error) {
-	result, err := s.count(w)
+	now := s.inForce()
+	void, err := s.voided(w, now)
 	if err != nil {
 		return false, err
+	}
+	var result approval.Result
+	if void == nil {
+		if result, err = s.count(w, now.Current()); err != nil {
+			return false, err
+		}
 	}
 	event := withdrawal.Event{Kind: withdrawal.EventReject}
 	switch {
@@ -128,7 +149,9 @@ func (s *Service) ended(ctx context.Context, w withdrawal.Withdrawal) (bool, err
 		event.Refusals = rejections(result)
 	case s.now() > w.NotAfter:
 		event.Kind = withdrawal.EventExpire
-	case !result.Met && s.quorumNeeded(w):
+	case void != nil:
+		event.Refusals = void.Failures
+	case !result.Met && quorumNeeded(w, now.Current()):
 		event.Refusals = failure("approvals", "intent", "a quorum of approvals that are still valid", fmt.Sprintf("those of %v", result.Approvers))
 	default:
 		return false, nil
@@ -140,7 +163,7 @@ func (s *Service) ended(ctx context.Context, w withdrawal.Withdrawal) (bool, err
 	return err == nil, err
 }
 
-func (s *Service) quorumNeeded(w withdrawal.Withdrawal) bool {
-	rule, ok := s.Charter.Rule(w.Rule)
+func quorumNeeded(w withdrawal.Withdrawal, c *charter.Charter) bool {
+	rule, ok := c.Rule(w.Rule)
 	return !ok || rule.Action != canon.ActionAllow
 }

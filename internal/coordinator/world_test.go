@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -76,19 +77,29 @@ func (w *world) open() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	p := Parts{Charter: w.charter, Genesis: w.genesis, Book: w.book, Store: s, Signers: map[canon.Name]Signer{}, Key: w.coordinator,
+	charters, err := OpenCharters(w.ctx, w.genesis, w.charter.Organisation(), s)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p := Parts{Charters: charters, Genesis: w.genesis, Book: w.book, Store: s, Connect: w.connect, Key: w.coordinator,
 		Bitcoin: map[canon.ChainID]BitcoinNode{testBTC: {Node: w.bitcoin, TargetBlocks: 2}},
 		EVM:     map[canon.ChainID]chain.EVM{testEVM: evmChain.Node()},
 		Log:     slog.New(slog.DiscardHandler), Now: w.now, Parallel: 4, Poll: 20 * time.Millisecond}
 	if testing.Verbose() {
 		p.Log = slog.New(slog.NewTextHandler(w.t.Output(), nil))
 	}
-	for name, n := range w.nodes {
-		p.Signers[name] = Signer{Client: n}
-	}
 	if w.service, err = New(p); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// connect finds the node of a signer that the charter names.
+func (w *world) connect(s canon.Signer) (Signer, error) {
+	n, ok := w.nodes[s.Name]
+	if !ok {
+		return Signer{}, errors.New("expected an address in the configuration, found none")
+	}
+	return Signer{Client: n, Charters: n}, nil
 }
 
 // run starts the coordinator's work.

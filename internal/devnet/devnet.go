@@ -41,6 +41,7 @@ type Devnet struct {
 	Charter  *charter.Charter
 	Payees   []payee
 
+	data        *charterData
 	genesis     string // path
 	book        string // path of the entries
 	coordinator *process.Process

@@ -51,6 +51,7 @@ type charterData struct {
 	Salt, NotBefore, NotAfter, Recovery, Coordinator, Authority string
 	BitcoinChain, EVMChain                                      string
 	BTC, ETH, Token                                             canon.AssetID
+	DailyBTC                                                    string // limit of withdrawals a day
 	Nodes                                                       []*Node
 	Officers, Clients                                           []*Person
 }
@@ -82,7 +83,7 @@ func (d *Devnet) charterData(coordinator string) (*charterData, error) {
 		Salt: hex.EncodeToString(salt), NotBefore: now.Add(-time.Hour).Format(time.RFC3339), NotAfter: now.Add(365 * 24 * time.Hour).Format(time.RFC3339),
 		Recovery: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(line))), Authority: hex.EncodeToString(authority), Coordinator: coordinator,
 		BitcoinChain: string(d.BTC.Chain()), EVMChain: string(d.ETH.Chain()), BTC: d.BTC, ETH: d.ETH, Token: d.USDX,
-		Nodes: d.Nodes, Officers: d.Officers, Clients: d.Clients,
+		Nodes: d.Nodes, Officers: d.Officers, Clients: d.Clients, DailyBTC: "3",
 	}, nil
 }
 
@@ -90,6 +91,13 @@ func (d *Devnet) charterData(coordinator string) (*charterData, error) {
 func freshKey() (ed25519.PublicKey, error) {
 	public, _, err := ed25519.GenerateKey(rand.Reader)
 	return public, err
+}
+
+// WriteCharter writes the TOML of the charter with another daily limit of bitcoin, for an amendment.
+func (d *Devnet) WriteCharter(path, dailyBTC string) error {
+	data := *d.data
+	data.DailyBTC = dailyBTC
+	return d.writeGenesis(&data, path)
 }
 
 func (d *Devnet) writeGenesis(data *charterData, path string) error {

@@ -90,6 +90,7 @@ func (d *Devnet) makeCharter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.data = data
 	source := filepath.Join(dir, "genesis.toml")
 	d.genesis, d.book = filepath.Join(dir, "genesis.cbor"), filepath.Join(dir, "book.toml")
 	if err := errors.Join(d.writeGenesis(data, source), writeBook(d.Payees, d.book)); err != nil {
@@ -240,6 +241,9 @@ func (d *Devnet) CoordinatorAddress() string { return d.address }
 func (d *Devnet) CoordinatorKey() string {
 	return filepath.Join(filepath.Dir(d.genesis), "coordinator.key")
 }
+
+// Genesis returns the path of the genesis.
+func (d *Devnet) Genesis() string { return d.genesis }
 
 // Book returns the path of the address book's entries.
 func (d *Devnet) Book() string { return d.book }

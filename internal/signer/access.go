@@ -14,7 +14,7 @@ import (
 	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
 )
 
-// methods says who may call what; everything else is refused.
+// methods says who may call what; everything else is refused. Who somebody is the charter in force says, at every call.
 var methods = map[string][]rpc.Role{
 	strongroomv1.SignerService_GetSignerStatus_FullMethodName:        {rpc.Coordinator, rpc.OfficerDevice, rpc.Signer},
 	strongroomv1.SignerService_Reserve_FullMethodName:                {rpc.Coordinator},
@@ -23,8 +23,14 @@ var methods = map[string][]rpc.Role{
 	strongroomv1.SignerService_GetCertificate_FullMethodName:         {rpc.Coordinator, rpc.OfficerDevice, rpc.Signer},
 	strongroomv1.SignerService_JoinKeygen_FullMethodName:             {rpc.Coordinator},
 	strongroomv1.OfficerService_SubmitSignerStatement_FullMethodName: {rpc.OfficerDevice},
+	strongroomv1.OfficerService_ListStatements_FullMethodName:        {rpc.OfficerDevice, rpc.Signer},
 	strongroomv1.OfficerService_ListSeenIntents_FullMethodName:       {rpc.OfficerDevice},
 	strongroomv1.PeerService_Deliver_FullMethodName:                  {rpc.Signer},
+	strongroomv1.PeerService_ShareStatements_FullMethodName:          {rpc.Signer},
+	strongroomv1.PeerService_CompareStatements_FullMethodName:        {rpc.Signer},
+	strongroomv1.PeerService_FetchStatements_FullMethodName:          {rpc.Signer},
+	strongroomv1.CharterService_SubmitCharterEntry_FullMethodName:    {rpc.Coordinator, rpc.OfficerDevice, rpc.Signer},
+	strongroomv1.CharterService_GetCharterChain_FullMethodName:       {rpc.Coordinator, rpc.OfficerDevice, rpc.Signer},
 	grpc_health_v1.Health_Check_FullMethodName:                       {rpc.Coordinator, rpc.OfficerDevice, rpc.Signer},
 	grpc_health_v1.Health_Watch_FullMethodName:                       {rpc.Coordinator, rpc.OfficerDevice, rpc.Signer},
 }
@@ -64,13 +70,13 @@ func (s *Signer) NewServer() (*grpc.Server, error) {
 		return nil, err
 	}
 	server, err := rpc.NewServer(rpc.ServerConfig{
-		TLS: rpc.ServerTLS(certificate, func(k canon.PublicKey) bool { return len(callers(s.config.Charter, k)) > 0 }),
+		TLS: rpc.ServerTLS(certificate, func(k canon.PublicKey) bool { return len(callers(s.charter(), k)) > 0 }),
 		Access: rpc.Access{Methods: methods, Identify: func(ctx context.Context) []rpc.Caller {
 			key, ok := rpc.PeerKey(ctx)
 			if !ok {
 				return nil
 			}
-			return callers(s.config.Charter, key)
+			return callers(s.charter(), key)
 		}},
 		Log:        s.config.Log.With(slog.String("part", "rpc")),
 		MaxMessage: rpc.MaxEvidence, MaxStreams: maxStreams, Connections: maxConnections,
@@ -86,6 +92,7 @@ func (s *Signer) NewServer() (*grpc.Server, error) {
 	strongroomv1.RegisterSignerServiceServer(server, s)
 	strongroomv1.RegisterOfficerServiceServer(server, s)
 	strongroomv1.RegisterPeerServiceServer(server, s)
+	strongroomv1.RegisterCharterServiceServer(server, s)
 	grpc_health_v1.RegisterHealthServer(server, s.health)
 	return server, nil
 }

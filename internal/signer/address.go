@@ -21,6 +21,9 @@ const gap = 100
 // AttestAddress derives a receive address from this signer's own copy of the group key and signs it, after recording it as seen.
 // Before the first one of a key it makes sure that every holder has the key.
 func (s *Signer) AttestAddress(ctx context.Context, r *strongroomv1.AttestAddressRequest) (*strongroomv1.AttestAddressResponse, error) {
+	if err := s.mayPromise(s.chain()); err != nil {
+		return nil, err
+	}
 	p, err := s.placed(r)
 	if err != nil {
 		return nil, err
@@ -32,7 +35,7 @@ func (s *Signer) AttestAddress(ctx context.Context, r *strongroomv1.AttestAddres
 	if err := s.confirm(ctx, p.wallet.Key, p.share); err != nil {
 		return nil, err
 	}
-	org := s.config.Charter.Organisation()
+	org := s.charter().Organisation()
 	child, err := wallets.Derive(p.share.PublicKey, wallets.ChainCode(org, p.wallet.Key, p.share.PublicKey), path)
 	if err != nil {
 		return nil, refusal.New("address", "index", "an index that BIP-32 defines a key for", err.Error())
@@ -63,7 +66,7 @@ func (s *Signer) placed(r *strongroomv1.AttestAddressRequest) (site, error) {
 	var p site
 	var failures refusal.List
 	var ok bool
-	c := s.config.Charter
+	c := s.charter()
 	if p.wallet, ok = c.Wallet(canon.Name(r.GetWallet())); !ok || p.wallet.Scheme != canon.SchemeMPC {
 		return site{}, refusal.New("address", "wallet", "an mpc wallet of the charter", fmt.Sprintf("%.70q", r.GetWallet()))
 	}

@@ -41,7 +41,7 @@ func (s *Signer) confirm(ctx context.Context, name canon.Name, sh *share.Share) 
 	if confirmed, err := s.isConfirmed(name, sh); confirmed || err != nil {
 		return err
 	}
-	key, ok := s.config.Charter.Key(name)
+	key, ok := s.charter().Key(name)
 	if !ok {
 		return refusal.New("address", "key", "a key of the charter", string(name))
 	}
@@ -133,7 +133,7 @@ func (s *Signer) leave(ctx context.Context, key canon.Key, sh *share.Share) (lef
 // used reports whether this signer promised, held or attested anything under the key.
 func (s *Signer) used(key canon.Key) (yes bool, err error) {
 	var wallets []canon.Name
-	for _, w := range s.config.Charter.Genesis().Wallets {
+	for _, w := range s.charter().Genesis().Wallets {
 		if w.Key == key.ID {
 			wallets = append(wallets, w.Name)
 		}

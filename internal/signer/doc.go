@@ -5,7 +5,17 @@
 // clock, under the lock of its ledger immediately before the last protocol message leaves: what officers said in between stops it. No method
 // takes a digest. Everything it says rests on a record that was fsynced before.
 //
-// It trusts the charter it was opened with, its own ledger, its token and its clock. The coordinator is trusted with nothing but
+// What officers said to stop things is a set that only grows. A signer records a statement before it acknowledges it, passes it on to all
+// peers at once, and now and then compares its set with theirs and fetches what it lacks. A statement that a peer brings is verified like
+// one that an officer brings: who carries it lends it no authority.
+//
+// The charter changes by amendments. Whoever the charter in force names may bring a proposal with a quorum's approvals; the signer verifies
+// and records it, passes it on, and says that it held it when the delay is over and no officer vetoed it. When a quorum of signers said so,
+// any of them enacts it, without a coordinator, and every other follows. Charter in force, limits, callers and peers are those of the last
+// amendment on record. A charter with two enacted amendments of one number stops everything until a third heals it. A new signer promises
+// nothing before a quorum of the others says that the charter it fetched is in force.
+//
+// It trusts the genesis it was opened with, its own ledger, its token and its clock. The coordinator is trusted with nothing but
 // liveness. Of its peers it expects only what the protocol's own checks verify.
 //
 // It refuses what the guard, the ledger and the charter refuse, by a *refusal.Refusal that says so; it refuses to start a new ledger

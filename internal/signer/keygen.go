@@ -20,6 +20,9 @@ import (
 // JoinKeygen takes part in making a key of the charter and answers when this signer's share is sealed and durable. A key that this
 // signer holds a share of is answered with its status; it is made again only if it was not made everywhere and was never used, see leave.
 func (s *Signer) JoinKeygen(ctx context.Context, r *strongroomv1.JoinKeygenRequest) (*strongroomv1.JoinKeygenResponse, error) {
+	if err := s.mayPromise(s.chain()); err != nil {
+		return nil, err
+	}
 	key, err := s.keyToMake(r.GetKey())
 	if err != nil {
 		return nil, err
@@ -65,7 +68,7 @@ func (s *Signer) alreadyMade(ctx context.Context, key canon.Key) (bool, error) {
 }
 
 func (s *Signer) keyToMake(name string) (canon.Key, error) {
-	key, ok := s.config.Charter.Key(canon.Name(name))
+	key, ok := s.charter().Key(canon.Name(name))
 	if !ok {
 		return key, refusal.New("key", "key", "a key of the charter", fmt.Sprintf("%.70q", name))
 	}
@@ -82,7 +85,7 @@ func (s *Signer) keyToMake(name string) (canon.Key, error) {
 func (s *Signer) generate(ctx context.Context, key canon.Key, attempt uint64) (*share.Share, error) {
 	committee := s.config.committee(key)
 	doc := canon.Session{
-		Organisation: s.config.Charter.Organisation(), Protocol: canon.ProtocolKeygen, Key: key.ID, KeyEpoch: key.Epoch, Attempt: attempt,
+		Organisation: s.charter().Organisation(), Protocol: canon.ProtocolKeygen, Key: key.ID, KeyEpoch: key.Epoch, Attempt: attempt,
 	}
 	for _, p := range committee.Parties {
 		doc.Participants = append(doc.Participants, canon.Name(p))
@@ -125,7 +128,7 @@ func (s *Signer) generate(ctx context.Context, key canon.Key, attempt uint64) (*
 // keysToCome counts the keys of the charter that this signer is to hold a share of and does not.
 func (s *Signer) keysToCome() int {
 	n := 0
-	for _, k := range s.config.Charter.Genesis().Keys {
+	for _, k := range s.charter().Genesis().Keys {
 		if _, have := s.share(k.ID); !have && slices.Contains(k.Holders, s.config.Self) {
 			n++
 		}

@@ -30,7 +30,7 @@ const (
 // peers takes frames to the other signers. Every frame is one short call that ends when the peer has taken it, so that an error
 // reaches the session at once; connections are kept and made again when they break.
 type peers struct {
-	connections map[string]*grpc.ClientConn
+	connections map[string]*connection
 }
 
 func newPeers(c Config) (*peers, error) {
@@ -38,14 +38,9 @@ func newPeers(c Config) (*peers, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &peers{connections: make(map[string]*grpc.ClientConn)}
+	p := &peers{connections: make(map[string]*connection)}
 	for name, address := range c.Peers {
-		signer, _ := c.Charter.Signer(name)
-		conn, err := rpc.Dial(address, rpc.ClientTLS(certificate, signer.Identity), rpc.MaxEvidence)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("signer: peer %s: %w", name, err), p.close())
-		}
-		p.connections[string(name)] = conn
+		p.connections[string(name)] = &connection{name: name, address: address, certificate: certificate, chain: c.Ledger.Chain}
 	}
 	return p, nil
 }
@@ -53,7 +48,7 @@ func newPeers(c Config) (*peers, error) {
 func (p *peers) close() error {
 	var errs []error
 	for _, c := range p.connections {
-		errs = append(errs, c.Close())
+		errs = append(errs, c.close())
 	}
 	return errors.Join(errs...)
 }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/strongroom/strongroom/internal/signer/ledger"
+	"github.com/strongroom/strongroom/policy/amendment"
 	"github.com/strongroom/strongroom/policy/guard"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
@@ -22,20 +23,27 @@ func (s *Signer) GetSignerStatus(context.Context, *strongroomv1.GetSignerStatusR
 	}
 	state := s.config.Ledger.State()
 	status := &strongroomv1.SignerStatus{
-		Signer: string(s.config.Self), Reachable: true, LedgerLength: state.Length, LedgerHead: hex.EncodeToString(state.Head[:]),
+		Signer: string(s.config.Self), Reachable: true, Error: s.hindrance(), LedgerLength: state.Length, LedgerHead: hex.EncodeToString(state.Head[:]),
 	}
-	for _, k := range s.config.Charter.Genesis().Keys {
+	for _, k := range s.charter().Genesis().Keys {
 		if st, ok := s.keyStatus(k.ID); ok {
 			status.Keys = append(status.Keys, st)
 		}
 	}
-	return &strongroomv1.GetSignerStatusResponse{Status: status, ParametersReady: s.parameters.ready()}, nil
+	freezes, err := s.freezes()
+	if err != nil {
+		return nil, err
+	}
+	return &strongroomv1.GetSignerStatusResponse{Status: status, ParametersReady: s.parameters.ready(), Freezes: freezes}, nil
 }
 
 // Reserve acks a reservation whose evidence the guard accepts, after it is recorded.
 func (s *Signer) Reserve(ctx context.Context, r *strongroomv1.ReserveRequest) (*strongroomv1.ReserveResponse, error) {
 	rid, evidence := canon.KindReservation.Digest(r.GetReservation()), canon.KindEvidence.Digest(r.GetEvidence())
 	sign := func(a canon.Ack) (canon.Signed, error) { return s.sign(a) }
+	if err := s.mayPromise(s.chain()); err != nil {
+		return nil, err
+	}
 	// Before the evidence: a refusal of what was promised would read as if nothing were held here.
 	if ack, ok, err := s.config.Ledger.Ack(rid, sign); ok || err != nil {
 		if err != nil {
@@ -47,15 +55,15 @@ func (s *Signer) Reserve(ctx context.Context, r *strongroomv1.ReserveRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	wallet, _ := s.config.Charter.Wallet(checked.Request().Wallet) // the guard found it there
+	wallet, _ := checked.chain.Current().Wallet(checked.Request().Wallet) // the guard found it there
 	promise := ledger.Promise{Reservation: r.GetReservation(), Intent: checked.intent, Evidence: evidence, StartNonce: wallet.StartNonce}
 	ack, err := s.config.Ledger.Reserve(promise, func(x *ledger.Index) error {
 		// The share may be about to be set aside, and then nothing may rest on it.
 		if key, ok := s.groupKey(checked.Key().ID); !ok || key != checked.Key() {
 			return refusal.New("key", "key", "a share of key "+string(checked.Key().ID), "none")
 		}
-		// Otherwise only what an officer said since can have changed.
-		if known(x, checked.IntentDigest(), checked.Withdrawal()) == checked.statements {
+		// Otherwise only what an officer said since, and the charter, can have changed.
+		if x.Recorded() == checked.statements && x.Chain() == checked.chain {
 			return nil
 		}
 		_, err := s.examine(r.GetEvidence(), r.GetReservation(), x)
@@ -74,13 +82,9 @@ func (s *Signer) Reserve(ctx context.Context, r *strongroomv1.ReserveRequest) (*
 // checked is evidence that the guard accepted, for a reservation that fits it.
 type checked struct {
 	*guard.Signable
-	intent     []byte // encoding
-	statements int    // that were known about the intent and the withdrawal
-}
-
-// known counts what officers said about an intent and its withdrawal.
-func known(f facts, intent, withdrawal canon.Digest) int {
-	return len(f.Statements(intent)) + len(f.Statements(withdrawal))
+	intent     []byte           // encoding
+	statements int              // that were recorded before the guard looked
+	chain      *amendment.Chain // under which it looked
 }
 
 // examine runs the guard on the evidence and holds the reservation against it.
@@ -89,8 +93,11 @@ func (s *Signer) examine(evidence, reservation []byte, f facts) (checked, error)
 	if err := canon.Decode(reservation, &doc); err != nil {
 		return checked{}, refusal.New("encoding", "reservation", "a canonical document", err.Error())
 	}
-	statements := known(f, doc.Intent, doc.Withdrawal)
-	view := s.view(f)
+	statements, chain := f.Recorded(), f.Chain()
+	if err := s.mayPromise(chain); err != nil {
+		return checked{}, err
+	}
+	view := s.view(f, chain)
 	signable, err := guard.Check(evidence, view)
 	if err != nil {
 		return checked{}, err
@@ -102,7 +109,7 @@ func (s *Signer) examine(evidence, reservation []byte, f facts) (checked, error)
 	if err := canon.Decode(evidence, &e); err != nil {
 		return checked{}, refusal.New("encoding", "evidence", "a canonical document", err.Error())
 	}
-	return checked{Signable: signable, intent: e.Intent, statements: statements}, nil
+	return checked{Signable: signable, intent: e.Intent, statements: statements, chain: chain}, nil
 }
 
 // see records the addresses of ours that a transaction touches. Signers that ack and do not sign record them too, or the service's

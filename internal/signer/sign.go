@@ -13,6 +13,7 @@ import (
 	"github.com/strongroom/strongroom/internal/signer/ledger"
 	"github.com/strongroom/strongroom/mpc"
 	"github.com/strongroom/strongroom/mpc/transport"
+	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/policy/guard"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
@@ -57,7 +58,11 @@ type ask struct {
 
 // askedToSign verifies certificate, evidence, reservation and participants, with the clock and the statements of this moment.
 func (s *Signer) askedToSign(r *strongroomv1.SignRequest, f facts) (ask, error) {
-	_, rid, _, err := guard.CheckCertificate(r.GetCertificate(), s.view(f))
+	chain := f.Chain()
+	if err := s.mayPromise(chain); err != nil {
+		return ask{}, err
+	}
+	_, rid, _, err := guard.CheckCertificate(r.GetCertificate(), s.view(f, chain))
 	if err != nil {
 		return ask{}, err
 	}
@@ -69,20 +74,20 @@ func (s *Signer) askedToSign(r *strongroomv1.SignRequest, f facts) (ask, error) 
 	if err != nil {
 		return ask{}, err
 	}
-	participants, err := s.participants(c.Key().ID, r.GetParticipants())
+	participants, err := s.participants(c.chain.Current(), c.Key().ID, r.GetParticipants())
 	if err != nil {
 		return ask{}, err
 	}
 	digest := canon.KindCertificate.Digest(r.GetCertificate())
 	return ask{checked: c, rid: rid, session: canon.Session{
-		Organisation: s.config.Charter.Organisation(), Protocol: canon.ProtocolSign, Key: c.Key().ID, KeyEpoch: c.Key().Epoch,
+		Organisation: chain.Current().Organisation(), Protocol: canon.ProtocolSign, Key: c.Key().ID, KeyEpoch: c.Key().Epoch,
 		Participants: participants, Attempt: r.GetAttempt(), Reservation: rid[:], Certificate: digest[:],
 	}}, nil
 }
 
 // participants are exactly t distinct holders of the key, sorted, this signer among them.
-func (s *Signer) participants(key canon.Name, named []string) ([]canon.Name, error) {
-	k, ok := s.config.Charter.Key(key)
+func (s *Signer) participants(c *charter.Charter, key canon.Name, named []string) ([]canon.Name, error) {
+	k, ok := c.Key(key)
 	if !ok {
 		return nil, refusal.New("participants", "key", "a key of the charter", string(key))
 	}

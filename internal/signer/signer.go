@@ -24,11 +24,15 @@ import (
 	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
 )
 
-// DefaultSessions is how many protocol sessions run at once.
-const DefaultSessions = 16
+// Defaults of Config.
+const (
+	DefaultSessions = 16              // protocol sessions at once
+	DefaultGossip   = 5 * time.Second // between comparisons of statements and of charters
+)
 
 // Config is everything a signer works with. The caller closes what it opened, after Close.
 type Config struct {
+	// Charter is the genesis charter, as OpenLedger got it. What amendments made of it the ledger knows.
 	Charter *charter.Charter
 	// Self is this signer's name in the charter.
 	Self canon.Name
@@ -36,7 +40,8 @@ type Config struct {
 	Identity crypto.Signer
 	Shares   *share.Store
 	Ledger   *ledger.Ledger
-	// Peers holds the addresses, host and port, of the other signers.
+	// Peers holds the addresses, host and port, of the other signers, of those to come too. Whom the charter in force does not name is not
+	// talked to.
 	Peers map[canon.Name]string
 	Log   *slog.Logger
 	// Engine runs the protocols; nil means mpc.GG18.
@@ -47,6 +52,10 @@ type Config struct {
 	Now func() time.Time
 	// Sessions bounds concurrent protocol sessions; 0 means DefaultSessions.
 	Sessions int
+	// Gossip is how often, give or take a quarter, statements and charters are compared with each peer; 0 means DefaultGossip.
+	Gossip time.Duration
+	// Minimum is the number of a charter that a person typed: a new signer begins with that one or a later one; 0 and 1 mean any.
+	Minimum uint64
 }
 
 // Signer implements the services of a signer. Its methods are safe for concurrent use.
@@ -54,9 +63,14 @@ type Signer struct {
 	strongroomv1.UnimplementedSignerServiceServer
 	strongroomv1.UnimplementedOfficerServiceServer
 	strongroomv1.UnimplementedPeerServiceServer
+	strongroomv1.UnimplementedCharterServiceServer
 
 	config     Config
 	peers      *peers
+	gossip     *gossip
+	couriers   *couriers
+	joining    joining
+	held       certificates
 	mux        *transport.Mux
 	parameters *parameters
 	health     *health.Server
@@ -92,6 +106,10 @@ func New(ctx context.Context, c Config) (*Signer, error) {
 	}
 	s.parameters = newParameters(c, s.keysToCome)
 	s.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_SERVING)
+	s.begin()
+	s.gossip = newGossip(s)
+	s.couriers = newCouriers(s)
+	s.couriers.start()
 	return s, nil
 }
 
@@ -102,6 +120,8 @@ func (s *Signer) Drain() { s.health.Shutdown() }
 func (s *Signer) Close() error {
 	s.health.Shutdown()
 	s.parameters.close()
+	s.gossip.close()
+	s.couriers.close()
 	return s.peers.close()
 }
 
@@ -120,6 +140,9 @@ func (c Config) withDefaults() Config {
 	if c.Sessions == 0 {
 		c.Sessions = DefaultSessions
 	}
+	if c.Gossip == 0 {
+		c.Gossip = DefaultGossip
+	}
 	return c
 }
 
@@ -127,17 +150,28 @@ func (c Config) check() error {
 	if c.Charter == nil || c.Identity == nil || c.Shares == nil || c.Ledger == nil || c.Log == nil {
 		return errors.New("signer: expected charter, identity, shares, ledger and log, found one missing")
 	}
-	self, ok := c.Charter.Signer(c.Self)
-	if !ok {
-		return fmt.Errorf("signer: name: expected a signer of the charter, found %q", c.Self)
+	chain := c.Ledger.Chain()
+	if chain == nil || chain.Current().Organisation() != c.Charter.Organisation() {
+		return errors.New("signer: ledger: expected one that follows the charter, found another")
 	}
 	public, ok := c.Identity.Public().(ed25519.PublicKey)
-	if !ok || canon.PublicKey(public) != self.Identity {
+	if !ok {
+		return fmt.Errorf("signer: identity: expected an Ed25519 key, found %T", c.Identity.Public())
+	}
+	self, ok := chain.Current().Signer(c.Self)
+	// Only an amendment that a new signer has yet to fetch can name it.
+	if fresh := !began(c.Ledger); !ok && (!fresh || c.Minimum <= chain.Current().Number()) {
+		return fmt.Errorf("signer: name: expected a signer of the charter, found %q", c.Self)
+	}
+	if ok && canon.PublicKey(public) != self.Identity {
 		return fmt.Errorf("signer: identity of %s: expected %s, as the charter says, found %x", c.Self, self.Identity, c.Identity.Public())
 	}
+	if c.Gossip < 0 {
+		return fmt.Errorf("signer: gossip: expected a time above zero, found %s", c.Gossip)
+	}
 	for name := range c.Peers {
-		if _, ok := c.Charter.Signer(name); !ok || name == c.Self {
-			return fmt.Errorf("signer: peers: expected other signers of the charter, found %q", name)
+		if err := name.Check(); err != nil || name == canon.Any || name == c.Self {
+			return fmt.Errorf("signer: peers: expected names of other signers, found %q", name)
 		}
 	}
 	return nil
@@ -146,7 +180,7 @@ func (c Config) check() error {
 // loadShares opens the share of every key of the charter that this signer holds already.
 func loadShares(ctx context.Context, c Config) (map[canon.Name]*share.Share, error) {
 	shares := make(map[canon.Name]*share.Share)
-	for _, k := range c.Charter.Genesis().Keys {
+	for _, k := range c.Ledger.Chain().Current().Genesis().Keys {
 		if !slices.Contains(k.Holders, c.Self) {
 			continue
 		}
@@ -178,7 +212,7 @@ func (c Config) committee(k canon.Key) share.Committee {
 }
 
 func (s *Signer) identityOf(party string) (ed25519.PublicKey, bool) {
-	signer, ok := s.config.Charter.Signer(canon.Name(party))
+	signer, ok := s.charter().Signer(canon.Name(party))
 	return signer.Identity[:], ok
 }
 

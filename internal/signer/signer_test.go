@@ -21,6 +21,7 @@ import (
 	"github.com/strongroom/strongroom/mpc"
 	"github.com/strongroom/strongroom/mpc/mpctest"
 	"github.com/strongroom/strongroom/mpc/share"
+	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
 	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
@@ -96,6 +97,22 @@ func TestEachServiceAnswersItsCallersOnly(t *testing.T) {
 			_, err := strongroomv1.NewOfficerServiceClient(w.dial("node-1", k)).ListSeenIntents(ctx, &strongroomv1.ListSeenIntentsRequest{})
 			return err
 		},
+		"statements": func(k ed25519.PrivateKey) error {
+			_, err := strongroomv1.NewOfficerServiceClient(w.dial("node-1", k)).ListStatements(ctx, &strongroomv1.ListStatementsRequest{})
+			return err
+		},
+		"share": func(k ed25519.PrivateKey) error {
+			_, err := strongroomv1.NewPeerServiceClient(w.dial("node-1", k)).ShareStatements(ctx, &strongroomv1.ShareStatementsRequest{})
+			return err
+		},
+		"compare": func(k ed25519.PrivateKey) error {
+			_, err := strongroomv1.NewPeerServiceClient(w.dial("node-1", k)).CompareStatements(ctx, &strongroomv1.CompareStatementsRequest{})
+			return err
+		},
+		"fetch": func(k ed25519.PrivateKey) error {
+			_, err := strongroomv1.NewPeerServiceClient(w.dial("node-1", k)).FetchStatements(ctx, &strongroomv1.FetchStatementsRequest{})
+			return err
+		},
 		"deliver": func(k ed25519.PrivateKey) error {
 			stream, err := strongroomv1.NewPeerServiceClient(w.dial("node-1", k)).Deliver(ctx)
 			if err != nil {
@@ -104,19 +121,27 @@ func TestEachServiceAnswersItsCallersOnly(t *testing.T) {
 			_, err = stream.CloseAndRecv()
 			return err
 		},
+		"submit": func(k ed25519.PrivateKey) error {
+			_, err := strongroomv1.NewCharterServiceClient(w.dial("node-1", k)).SubmitCharterEntry(ctx, &strongroomv1.SubmitCharterEntryRequest{})
+			return err
+		},
+		"chain": func(k ed25519.PrivateKey) error {
+			_, err := strongroomv1.NewCharterServiceClient(w.dial("node-1", k)).GetCharterChain(ctx, &strongroomv1.GetCharterChainRequest{})
+			return err
+		},
 		"health": func(k ed25519.PrivateKey) error {
 			_, err := grpc_health_v1.NewHealthClient(w.dial("node-1", k)).Check(ctx, &grpc_health_v1.HealthCheckRequest{})
 			return err
 		},
 	}
-	all := []string{"status", "reserve", "sign", "attest", "keygen", "certificate", "statement", "intents", "deliver", "health"}
+	all := []string{"status", "certificate", "reserve", "sign", "attest", "keygen", "statement", "intents", "deliver", "health", "statements", "share", "compare", "fetch", "submit", "chain"}
 	if len(all) != len(calls) {
 		t.Fatalf("expected %d calls, found %d", len(all), len(calls))
 	}
 	for caller, may := range map[string][]string{
-		"front":        {"status", "reserve", "sign", "attest", "keygen", "certificate", "health"},
-		"device alice": {"status", "certificate", "statement", "intents", "health"},
-		"node-2":       {"status", "certificate", "deliver", "health"},
+		"front":        {"status", "certificate", "reserve", "sign", "attest", "keygen", "health", "submit", "chain"},
+		"device alice": {"status", "certificate", "statement", "intents", "health", "statements", "submit", "chain"},
+		"node-2":       {"status", "certificate", "deliver", "health", "statements", "share", "compare", "fetch", "submit", "chain"},
 		"acme":         {},
 		"device acme":  {},
 		"stranger":     {},
@@ -393,9 +418,8 @@ func TestSignRefusesWhatTheCertificateDoesNotCover(t *testing.T) {
 	check(t, err)
 }
 
-func TestStatementsOfOtherVerbsAndOfferedByNobodyAreRefused(t *testing.T) {
+func TestStatementsOfferedByNobodyAreRefused(t *testing.T) {
 	w := newWorld(t, setUp{count: 1, keyed: true, engine: same(reaches)})
-	refused(t, w.state("node-1", "alice", canon.StateFreeze, canon.Digest{1}), "statement", "verb")
 	_, err := strongroomv1.NewOfficerServiceClient(w.dial("node-1", edKey("device alice"))).SubmitSignerStatement(t.Context(),
 		&strongroomv1.SubmitSignerStatementRequest{Statement: &strongroomv1.Signed{Document: randomBytes(t, 40), Scheme: 258, Signature: make([]byte, 64)}})
 	if refusal.Of(err) == nil {
@@ -527,6 +551,17 @@ func TestALedgerThatVanishedIsNotReplaced(t *testing.T) {
 	}
 }
 
+func otherCharter(t *testing.T, w *world) *charter.Charter {
+	t.Helper()
+	g := w.genesis()
+	g.Salt = canon.Digest{2}
+	encoded, digest, err := canon.Seal(g)
+	check(t, err)
+	c, err := charter.Open(encoded, digest)
+	check(t, err)
+	return c
+}
+
 func TestASignerStartsOnlyAsItself(t *testing.T) {
 	w := newWorld(t, setUp{count: 1, keyed: true, engine: same(reaches)})
 	config := w.signers["node-1"].config
@@ -534,10 +569,12 @@ func TestASignerStartsOnlyAsItself(t *testing.T) {
 		"another's key": func(c *signer.Config) { c.Identity = edKey("node-2") },
 		"no signer":     func(c *signer.Config) { c.Self = "node-9" },
 		"itself a peer": func(c *signer.Config) { c.Peers = map[canon.Name]string{"node-1": "127.0.0.1:1"} },
-		"a strange peer": func(c *signer.Config) {
-			c.Peers = map[canon.Name]string{"node-9": "127.0.0.1:1"}
+		"a peer without a name": func(c *signer.Config) {
+			c.Peers = map[canon.Name]string{"Node 9": "127.0.0.1:1"}
 		},
-		"no ledger": func(c *signer.Config) { c.Ledger = nil },
+		"another genesis": func(c *signer.Config) { c.Charter = otherCharter(t, w) },
+		"no ledger":       func(c *signer.Config) { c.Ledger = nil },
+		"negative gossip": func(c *signer.Config) { c.Gossip = -1 },
 	} {
 		c := config
 		change(&c)

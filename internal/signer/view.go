@@ -8,6 +8,8 @@ import (
 	"github.com/strongroom/strongroom/internal/signer/ledger"
 	"github.com/strongroom/strongroom/mpc/share"
 	"github.com/strongroom/strongroom/policy"
+	"github.com/strongroom/strongroom/policy/amendment"
+	"github.com/strongroom/strongroom/policy/approval"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/policy/guard"
 	"github.com/strongroom/strongroom/proto/canon"
@@ -18,14 +20,26 @@ import (
 type facts interface {
 	HighestIndex(wallet, account canon.Name, branch uint64) int64
 	Statements(object canon.Digest) []canon.Signed
+	Recorded() int
+	Frozen(now canon.Time, lapse uint64) (approval.Freeze, bool)
+	Revoked(key canon.Digest) bool
+	Chain() *amendment.Chain
 }
 
-// view is what this signer knows by itself, now.
-func (s *Signer) view(f facts) guard.View {
+// view is what this signer knows by itself, now, with the chain that the facts have.
+func (s *Signer) view(f facts, chain *amendment.Chain) guard.View {
+	now := s.config.Now()
 	return guard.View{
-		Charter: s.config.Charter, Now: s.config.Now(), Key: s.groupKey, HighestIndex: f.HighestIndex, Statements: f.Statements,
+		Charter: chain.Current(), Valid: chain.CheckValid, Now: now, Key: s.groupKey, HighestIndex: f.HighestIndex, Statements: f.Statements, Revoked: f.Revoked,
+		Frozen: func() (canon.Name, canon.Time, bool) {
+			freeze, frozen := f.Frozen(canon.TimeOf(now), chain.Current().Genesis().Delays.FreezeLapse)
+			return freeze.Officer, freeze.Since, frozen
+		},
 	}
 }
+
+// freezeLapse is how long a freeze holds, in seconds.
+func (s *Signer) freezeLapse() uint64 { return s.charter().Genesis().Delays.FreezeLapse }
 
 func (s *Signer) groupKey(name canon.Name) (guard.GroupKey, bool) {
 	sh, ok := s.share(name)
@@ -36,22 +50,31 @@ func (s *Signer) groupKey(name canon.Name) (guard.GroupKey, bool) {
 }
 
 // limits is the charter's arithmetic for the ledger.
-type limits struct{ charter *charter.Charter }
+type limits struct{}
 
-func (l limits) Spends(r *canon.Reservation) []policy.Spend { return policy.SpendsOf(l.charter, r) }
+func (limits) Spends(c *charter.Charter, r *canon.Reservation) []policy.Spend {
+	return policy.SpendsOf(c, r)
+}
 
-func (l limits) Check(r *canon.Reservation, spends []policy.Spend) error {
+func (limits) Check(c *charter.Charter, r *canon.Reservation, spends []policy.Spend) error {
 	var failures refusal.List
-	at := policy.IntervalOf(l.charter, r.Withdrawal, r.Stamp, r.Until)
+	at := policy.IntervalOf(c, r.Withdrawal, r.Stamp, r.Until)
 	for i, charge := range r.Charges {
-		failures.Join("limit", fmt.Sprintf("charges[%d]", i), policy.CheckLimit(l.charter, charge, at, spends))
+		failures.Join("limit", fmt.Sprintf("charges[%d]", i), policy.CheckLimit(c, charge, at, spends))
 	}
 	return failures.Err()
 }
 
-// OpenLedger opens the signer's ledger in dir. It makes a new one only for a signer that holds no share yet: one that does has said
+// OpenLedger opens the signer's ledger in dir, which follows the amendments of the genesis charter c. It makes a new one only for a signer that holds no share yet: one that does has said
 // things that a new ledger would forget.
 func OpenLedger(ctx context.Context, dir string, c *charter.Charter, self canon.Name, shares *share.Store) (*ledger.Ledger, error) {
+	genesis, organisation, err := canon.Seal(*c.Genesis())
+	if err != nil {
+		return nil, fmt.Errorf("signer: genesis: %w", err)
+	}
+	if organisation != c.Organisation() {
+		return nil, fmt.Errorf("signer: charter: expected the genesis of organisation %s, found %s", c.Organisation(), organisation)
+	}
 	fresh := true
 	for _, k := range c.Genesis().Keys {
 		_, err := shares.LoadShare(ctx, string(k.ID), k.Epoch)
@@ -60,5 +83,5 @@ func OpenLedger(ctx context.Context, dir string, c *charter.Charter, self canon.
 		}
 		fresh = fresh && err != nil
 	}
-	return ledger.Open(ledger.Config{Dir: dir, Organisation: c.Organisation(), Signer: self, Limits: limits{c}, Create: fresh})
+	return ledger.Open(ledger.Config{Dir: dir, Organisation: c.Organisation(), Signer: self, Limits: limits{}, Genesis: genesis, Create: fresh})
 }

@@ -74,14 +74,16 @@ var officerKeys = sync.OnceValues(func() (map[canon.Name]approval.Signer, error)
 // world is an organisation with four signers that listen on loopback.
 type world struct {
 	t        testing.TB
-	charter  *charter.Charter
+	first    *charter.Charter // the genesis
+	charter  *charter.Charter // that honest coordinators follow
 	book     *charter.BookTree
 	officers map[canon.Name]approval.Signer
 	signers  map[canon.Name]*node
 	group    [33]byte
 
-	mu  sync.Mutex
-	now time.Time
+	mu    sync.Mutex
+	now   time.Time
+	conns map[string]*grpc.ClientConn
 }
 
 // node is one signer with what it stands on.
@@ -92,6 +94,7 @@ type node struct {
 	dir     string
 	address string
 	config  signer.Config
+	heard   *journal
 	stop    func()
 
 	shareDir string
@@ -103,22 +106,35 @@ type setUp struct {
 	keyed  bool // shares are dealt before
 	count  int  // of signers that run, from node-1 on; 0 means all
 	params func(context.Context) (*share.PreParams, error)
+	// address is how one signer reaches another; nil means directly.
+	address func(from, to canon.Name, direct string) string
+	gossip  time.Duration
+	others  []canon.Name // signers outside the roster, which do not run
+	genesis func(*canon.Genesis)
 }
 
 func newWorld(t testing.TB, s setUp) *world {
 	t.Helper()
 	keys, err := officerKeys()
 	check(t, err)
-	w := &world{t: t, officers: keys, now: start, signers: map[canon.Name]*node{}}
+	w := &world{t: t, officers: keys, now: start, signers: map[canon.Name]*node{}, conns: map[string]*grpc.ClientConn{}}
 	w.book, err = charter.BuildBook([]canon.BookEntry{{Chain: evmChain, Address: payee, Client: "acme", Account: canon.Any, Label: "desk"}})
 	check(t, err)
-	encoded, digest, err := canon.Seal(w.genesis())
+	g := w.genesis()
+	for _, name := range s.others {
+		g.Signers = append(g.Signers, canon.Signer{Name: name, Operator: canon.Name("op-" + string(name)), Identity: edPublic(string(name)), Jurisdiction: "HK"})
+	}
+	if s.genesis != nil {
+		s.genesis(&g)
+	}
+	encoded, digest, err := canon.Seal(g)
 	check(t, err)
-	w.charter, err = charter.Open(encoded, digest)
+	w.first, err = charter.Open(encoded, digest)
 	check(t, err)
+	w.charter = w.first
 
 	listeners, peers := map[canon.Name]net.Listener{}, map[canon.Name]string{}
-	for _, name := range nodes {
+	for _, name := range slices.Concat(nodes, s.others) {
 		listeners[name], err = net.Listen("tcp", "127.0.0.1:0")
 		check(t, err)
 		t.Cleanup(func() { _ = listeners[name].Close() }) // those of signers that do not run
@@ -189,13 +205,15 @@ func (w *world) newNode(name canon.Name, addresses map[canon.Name]string, s setU
 	for other, address := range addresses {
 		if other != name {
 			peers[other] = address
+			if s.address != nil {
+				peers[other] = s.address(name, other, address)
+			}
 		}
 	}
-	n := &node{ledger: l, shares: store, dir: ledgerDir, address: addresses[name]}
-	n.shareDir = dir
+	n := &node{ledger: l, shares: store, dir: ledgerDir, address: addresses[name], heard: newJournal(), shareDir: dir}
 	n.config = signer.Config{
 		Charter: w.charter, Self: name, Identity: edKey(string(name)), Shares: store, Ledger: l, Peers: peers,
-		Log: slog.New(slog.DiscardHandler), Now: w.clock, Parameters: s.params,
+		Log: slog.New(n.heard), Now: w.clock, Parameters: s.params, Gossip: s.gossip,
 	}
 	if s.engine != nil {
 		n.config.Engine = s.engine(name)
@@ -254,7 +272,10 @@ func (w *world) genesis() canon.Genesis {
 		Rules: []canon.Rule{{Name: "small", Clients: anyone, Accounts: anyone, Wallets: anyone, Action: canon.ActionAllow, Expiry: 3600, Signing: 600,
 			Amounts: []canon.AssetAmount{{Asset: eth, Amount: ether(6)}, {Asset: btc, Amount: canon.AmountOf(1_000_000)}},
 			FeeCaps: []canon.AssetAmount{{Asset: eth, Amount: canon.AmountOf(1e16)}, {Asset: btc, Amount: canon.AmountOf(50_000)}},
-			Limits:  []canon.Name{"btc-day", "eth-day"}}},
+			Limits:  []canon.Name{"btc-day", "eth-day"}},
+			{Name: "large", Clients: anyone, Accounts: anyone, Wallets: anyone, Action: canon.ActionApprove, Quorum: two, Expiry: 3600, Signing: 600,
+				Amounts: []canon.AssetAmount{{Asset: eth, Amount: ether(9)}},
+				FeeCaps: []canon.AssetAmount{{Asset: eth, Amount: canon.AmountOf(1e16)}}, Limits: []canon.Name{"eth-day"}}},
 	}
 	for i, name := range nodes {
 		g.Signers = append(g.Signers, canon.Signer{Name: name, Operator: canon.Name(fmt.Sprint("op-", i)), Identity: edPublic(string(name)), Ledger: true, Jurisdiction: "HK"})
@@ -276,6 +297,8 @@ type payment struct {
 	nonce uint64
 	to    []byte // of the transaction; the request always pays payee
 	ether int64
+	// approve holds who approves; from 7 ether on two must.
+	approve []canon.Name
 }
 
 // evidence is what a coordinator gathers for the payment.
@@ -288,15 +311,19 @@ func (w *world) evidence(p payment) []byte {
 	if p.ether == 0 {
 		p.ether = 5
 	}
+	rule := w.charter.Genesis().Rules[0]
+	if p.ether > 6 {
+		rule = w.charter.Genesis().Rules[1]
+	}
 	request := canon.Request{Organisation: w.charter.Organisation(), Requester: edPublic("acme"), Client: "acme", Account: "acme-one", RequestID: p.id,
 		Chain: evmChain, Wallet: "evm-hot", Outputs: []canon.Output{{Address: payee, Asset: eth, Amount: ether(p.ether)}}, FeeCap: canon.AmountOf(4e15),
-		NotBefore: canon.TimeOf(start) - 10, NotAfter: canon.TimeOf(start) + 1800}
+		NotBefore: canon.TimeOf(w.clock()) - 10, NotAfter: canon.TimeOf(w.clock()) + 1800}
 	document, err := canon.Encode(request)
 	check(t, err)
 	signed, err := approval.NewRawSigner(edKey("acme")).Sign(canon.KindRequest, document, approval.NamespaceRequest)
 	check(t, err)
-	intent, err := canon.Encode(canon.Intent{Organisation: w.charter.Organisation(), Withdrawal: request.WithdrawalID(), Request: signed, Rule: "small",
-		CharterNumber: 1, Charter: w.charter.Digest(), Mode: canon.Template, FeeCap: request.FeeCap, NotAfter: request.NotAfter})
+	intent, err := canon.Encode(canon.Intent{Organisation: w.charter.Organisation(), Withdrawal: request.WithdrawalID(), Request: signed, Rule: rule.Name, Quorum: rule.Quorum,
+		CharterNumber: w.charter.Number(), Charter: w.charter.Digest(), Mode: canon.Template, FeeCap: request.FeeCap, NotAfter: request.NotAfter})
 	check(t, err)
 	transaction, err := ethereum.Build(ethereum.BuildParams{ChainID: 1337, Nonce: p.nonce, Tip: big.NewInt(1e9), FeeCap: big.NewInt(5e10), Gas: 21_000,
 		To: [20]byte(p.to), Value: ether(p.ether).Int()})
@@ -306,21 +333,29 @@ func (w *world) evidence(p payment) []byte {
 		t.Fatal("expected a proof, found none")
 	}
 	b, err := canon.Encode(canon.Evidence{Organisation: w.charter.Organisation(), Intent: intent, Addresses: []canon.BookProof{proof},
-		Transaction: transaction, Inputs: []canon.OwnPath{{Account: "acme-one"}}})
+		Transaction: transaction, Inputs: []canon.OwnPath{{Account: "acme-one"}}, Approvals: w.approvals(canon.KindIntent.Digest(intent), p.approve)})
 	check(t, err)
 	return b
 }
 
 // reservation is what an honest coordinator asks for with this evidence.
 func (w *world) reservation(evidence []byte) []byte {
+	w.t.Helper()
+	return w.reserving(evidence, nil)
+}
+
+// reserving is reservation by a coordinator that knows which earlier charters are valid still.
+func (w *world) reserving(evidence []byte, valid func(uint64, canon.Digest) error) []byte {
 	t := w.t
 	t.Helper()
-	s, err := guard.Check(evidence, w.view())
+	view := w.view()
+	view.Valid = valid
+	s, err := guard.Check(evidence, view)
 	check(t, err)
 	now := canon.TimeOf(w.clock())
 	b, err := canon.Encode(canon.Reservation{Organisation: w.charter.Organisation(), Withdrawal: s.Withdrawal(), Version: 1, Intent: s.IntentDigest(),
 		Sort: canon.Write, Transactions: []canon.Digest{s.Transaction()}, Wallet: s.Request().Wallet, Asset: s.Asset(), Charges: s.Charges(),
-		Anchor: s.Anchor(), AnchorNumber: 1, Inputs: slices.Clone(s.Anchors()), Stamp: now, Until: now + 300, CharterNumber: 1,
+		Anchor: s.Anchor(), AnchorNumber: 1, Inputs: slices.Clone(s.Anchors()), Stamp: now, Until: now + 300, CharterNumber: w.charter.Number(),
 		Charter: w.charter.Digest(), Key: s.Key().ID, KeyEpoch: s.Key().Epoch})
 	check(t, err)
 	return b
@@ -337,14 +372,21 @@ func (w *world) view() guard.View {
 	}
 }
 
-// dial connects to a signer with a TLS key.
+// dial connects to a signer with a TLS key, once for each.
 func (w *world) dial(to canon.Name, key ed25519.PrivateKey) *grpc.ClientConn {
 	w.t.Helper()
+	id := string(to) + " " + string(key)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if conn, ok := w.conns[id]; ok {
+		return conn
+	}
 	certificate, err := rpc.Certificate(key)
 	check(w.t, err)
 	conn, err := rpc.Dial(w.signers[to].address, rpc.ClientTLS(certificate, edPublic(string(to))), rpc.MaxEvidence)
 	check(w.t, err)
 	w.t.Cleanup(func() { _ = conn.Close() })
+	w.conns[id] = conn
 	return conn
 }
 
@@ -399,13 +441,50 @@ func (w *world) reject(to, officer canon.Name, evidence []byte) error {
 
 func (w *world) state(to, officer canon.Name, verb canon.Verb, object canon.Digest) error {
 	w.t.Helper()
-	document, err := canon.Encode(canon.Statement{Organisation: w.charter.Organisation(), Officer: officer, Serial: 1, Verb: verb, Object: object})
+	return w.submit(to, officer, w.statement(officer, verb, object, 1))
+}
+
+// statement signs one in the officer's name.
+func (w *world) statement(officer canon.Name, verb canon.Verb, object canon.Digest, serial uint64) canon.Signed {
+	w.t.Helper()
+	return w.sign(officer, canon.Statement{Organisation: w.charter.Organisation(), Officer: officer, Serial: serial, Verb: verb, Object: object})
+}
+
+// sign signs an officer's document with his key.
+func (w *world) sign(officer canon.Name, d canon.Document) canon.Signed {
+	w.t.Helper()
+	document, err := canon.Encode(d)
 	check(w.t, err)
-	signed, err := w.officers[officer].Sign(canon.KindStatement, document, approval.NamespaceApproval)
+	signed, err := w.officers[officer].Sign(d.Kind(), document, approval.NamespaceApproval)
 	check(w.t, err)
-	_, err = strongroomv1.NewOfficerServiceClient(w.dial(to, edKey("device "+string(officer)))).SubmitSignerStatement(w.t.Context(),
-		&strongroomv1.SubmitSignerStatementRequest{Statement: &strongroomv1.Signed{Document: signed.Document, Scheme: uint32(signed.Scheme), Signature: signed.Signature}})
+	return signed
+}
+
+func (w *world) approvals(intent canon.Digest, by []canon.Name) []canon.Signed {
+	w.t.Helper()
+	var all []canon.Signed
+	for _, officer := range by {
+		all = append(all, w.sign(officer, canon.Approval{Organisation: w.charter.Organisation(), Object: canon.ObjectIntent, Digest: intent,
+			Decision: canon.Approve, Officer: officer, NotAfter: canon.TimeOf(w.clock()) + 1800}))
+	}
+	return all
+}
+
+// submit has the officer's device bring a statement to a signer.
+func (w *world) submit(to, device canon.Name, signed canon.Signed) error {
+	w.t.Helper()
+	_, err := strongroomv1.NewOfficerServiceClient(w.dial(to, edKey("device "+string(device)))).SubmitSignerStatement(w.t.Context(),
+		&strongroomv1.SubmitSignerStatementRequest{Statement: wire(signed)})
 	return err
+}
+
+func wire(signed canon.Signed) *strongroomv1.Signed {
+	return &strongroomv1.Signed{Document: signed.Document, Scheme: uint32(signed.Scheme), Signature: signed.Signature}
+}
+
+// keyOf names the officer's key as a revocation does.
+func (w *world) keyOf(officer canon.Name) canon.Digest {
+	return approval.KeyDigest(w.officers[officer].Public())
 }
 
 // sender is the address and the key that evm-hot pays from.

@@ -45,3 +45,26 @@ func FuzzUnarmor(f *testing.F) {
 		}
 	})
 }
+
+// FuzzStatement changes documents of statements: none but the genuine one is ever opened, and no set takes what does not decode.
+func FuzzStatement(f *testing.F) {
+	c := open(f)
+	good := say(f, c, "alice", "alice", canon.StateRevoke, keyOf("alice-token"))
+	f.Add(good.Document)
+	f.Add(say(f, c, "alice", "alice", canon.StateFreeze, c.Organisation()).Document)
+	f.Add(say(f, c, "bob", "bob", canon.StateReject, intent).Document)
+	f.Add([]byte{0xa0})
+	f.Fuzz(func(t *testing.T, document []byte) {
+		changed := canon.Signed{Document: document, Scheme: good.Scheme, Signature: good.Signature}
+		st, err := approval.OpenStatement(c, changed)
+		if (err == nil) != bytes.Equal(document, good.Document) || (err == nil) != (st != nil) || (err != nil && refusal.Of(err) == nil) {
+			t.Errorf("expected the genuine document alone to verify, found %v for %x", err, document)
+		}
+		set := approval.NewSet()
+		fresh, err := set.Add(changed, now)
+		if fresh != (err == nil) || set.Len() != len(set.IDs(canon.Digest{}, 2)) || fresh != (set.Len() == 1) {
+			t.Errorf("expected a statement or an error, found %v, %v and %d statements", fresh, err, set.Len())
+		}
+		_, _ = set.Frozen(now, 1<<64-1)
+	})
+}

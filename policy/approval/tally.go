@@ -1,6 +1,7 @@
 package approval
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"maps"
@@ -22,11 +23,34 @@ type Result struct {
 	Approvers  []canon.Name // sorted: officers whose approval counts in a group of the quorum
 	NotAfter   canon.Time   // if met, the last second at which it still is, whatever part of the approvals it takes
 	RejectedBy []canon.Name // sorted: officers who rejected, whether the quorum asks them or not; any of them ends it for ever
+	Ignored    []Ignored    // sorted by officer: approvals that do not count because their key was revoked
 }
 
-// vote is an approval that holds: valid now, not withdrawn, not by the requester.
+// Ignored is an approval that is genuine and does not count.
+type Ignored struct {
+	Officer canon.Name
+	Key     canon.Digest // see KeyDigest
+	Reason  string
+}
+
+// Count is what there is to count about one subject.
+type Count struct {
+	Charter   *charter.Charter
+	About     Subject
+	Quorum    canon.Quorum
+	Requester canon.PublicKey
+	Approvals []canon.Signed
+	// Statements are rejections and withdrawals of the subject, and revocations of keys.
+	Statements []canon.Signed
+	// Revoked reports further revocations by KeyDigest, those that the caller recorded; nil means none.
+	Revoked func(key canon.Digest) bool
+	Now     canon.Time
+}
+
+// vote is an approval that holds: valid now, not withdrawn, not by the requester, not by a revoked key.
 type vote struct {
 	officer  canon.Name
+	key      canon.Digest
 	class    canon.KeyClass
 	notAfter canon.Time
 }
@@ -35,6 +59,12 @@ type vote struct {
 type ballot struct {
 	votes               []vote
 	rejected, withdrawn map[canon.Name]bool
+	revoked             map[canon.Digest]bool // by KeyDigest
+}
+
+// Tally is Count.Tally for a caller who knows no revocations but those among the statements.
+func Tally(c *charter.Charter, about Subject, quorum canon.Quorum, requester canon.PublicKey, approvals, statements []canon.Signed, now canon.Time) (Result, error) {
+	return Count{Charter: c, About: about, Quorum: quorum, Requester: requester, Approvals: approvals, Statements: statements, Now: now}.Tally()
 }
 
 // Subject is what is counted about: an intent, and the withdrawal that it completes the request of. Approvals name the intent. Statements
@@ -46,29 +76,53 @@ type Subject struct {
 
 // Tally verifies what officers signed about a subject and counts it against the quorum. A person counts once, however many keys or
 // approvals he has, for one part of an alternative, in groups whose class his key reaches; the requester never counts. A rejection by any
-// officer, as approval or statement, with any of his keys, ends it whatever else he signed and whenever: documents have no order. A withdrawal takes all approvals of that officer away in the same way. Approvals with a not-after before now
-// do not count. A quorum without alternative, and an alternative without part, is never met.
+// officer, as approval or statement, with any of his keys, ends it whatever else he signed and whenever: documents have no order. A withdrawal
+// takes all approvals of that officer away in the same way. Approvals with a not-after before now do not count. A quorum without
+// alternative, and an alternative without part, is never met.
 //
-// A document that does not verify, is about something else, or is a statement with another verb than reject or withdraw is not passed
-// over but refused: the error is a *refusal.Refusal and names each, and the Result is then empty.
-func Tally(c *charter.Charter, about Subject, quorum canon.Quorum, requester canon.PublicKey, approvals, statements []canon.Signed, now canon.Time) (Result, error) {
-	groups, err := groupsOf(c, quorum)
+// An approval by a key that was revoked does not count, whenever it was given; it is named in Ignored. Rejections and withdrawals by such
+// a key still do: whoever has one of an officer's keys could otherwise undo what the officer stopped with another. A thief's statements
+// are kept out where they arrive, see Set.Admit.
+//
+// A document that does not verify, is about something else, or is a statement with another verb than reject, withdraw or revoke is not
+// passed over but refused: the error is a *refusal.Refusal and names each, and the Result is then empty.
+func (n Count) Tally() (Result, error) {
+	groups, err := groupsOf(n.Charter, n.Quorum)
 	if err != nil {
 		return Result{}, err
 	}
-	b, err := read(c, about, approvals, statements)
+	b, err := n.read()
 	if err != nil {
 		return Result{}, err
 	}
 	r := Result{RejectedBy: slices.Sorted(maps.Keys(b.rejected))}
 	votes := slices.DeleteFunc(b.votes, func(v vote) bool {
-		return v.notAfter < now || b.withdrawn[v.officer] || b.rejected[v.officer] || isRequester(c, v.officer, requester)
+		return v.notAfter < n.Now || b.withdrawn[v.officer] || b.rejected[v.officer] || isRequester(n.Charter, v.officer, n.Requester)
 	})
+	votes, r.Ignored = n.unrevoked(b, votes)
 	r.Approvers = approvers(groups, votes)
 	if len(r.RejectedBy) == 0 {
-		r.NotAfter, r.Met = lastMet(groups, quorum, votes)
+		r.NotAfter, r.Met = lastMet(groups, n.Quorum, votes)
 	}
 	return r, nil
+}
+
+// unrevoked parts the votes from those of revoked keys.
+func (n Count) unrevoked(b *ballot, votes []vote) (left []vote, ignored []Ignored) {
+	for _, v := range votes {
+		if !b.revoked[v.key] && (n.Revoked == nil || !n.Revoked(v.key)) {
+			left = append(left, v)
+			continue
+		}
+		i := Ignored{Officer: v.officer, Key: v.key, Reason: "the key that signed it was revoked"}
+		if !slices.Contains(ignored, i) {
+			ignored = append(ignored, i)
+		}
+	}
+	slices.SortFunc(ignored, func(a, b Ignored) int {
+		return cmp.Or(cmp.Compare(a.Officer, b.Officer), bytes.Compare(a.Key[:], b.Key[:]))
+	})
+	return left, ignored
 }
 
 // groupsOf returns the groups that the quorum names.
@@ -88,17 +142,17 @@ func groupsOf(c *charter.Charter, q canon.Quorum) (map[canon.Name]canon.Group, e
 }
 
 // read verifies every document and sorts out what it says.
-func read(c *charter.Charter, about Subject, approvals, statements []canon.Signed) (*ballot, error) {
-	if len(approvals) > maxDocuments || len(statements) > maxDocuments {
-		return nil, refusal.New("approval", "approvals, statements", fmt.Sprintf("at most %d each", maxDocuments), fmt.Sprintf("%d and %d", len(approvals), len(statements)))
+func (n Count) read() (*ballot, error) {
+	if len(n.Approvals) > maxDocuments || len(n.Statements) > maxDocuments {
+		return nil, refusal.New("approval", "approvals, statements", fmt.Sprintf("at most %d each", maxDocuments), fmt.Sprintf("%d and %d", len(n.Approvals), len(n.Statements)))
 	}
-	b := &ballot{rejected: map[canon.Name]bool{}, withdrawn: map[canon.Name]bool{}}
+	b := &ballot{rejected: map[canon.Name]bool{}, withdrawn: map[canon.Name]bool{}, revoked: map[canon.Digest]bool{}}
 	var l refusal.List
-	for i, s := range approvals {
-		under(&l, fmt.Sprintf("approvals[%d]", i), b.approval(c, about.Intent, s))
+	for i, s := range n.Approvals {
+		under(&l, fmt.Sprintf("approvals[%d]", i), b.approval(n.Charter, n.About.Intent, s))
 	}
-	for i, s := range statements {
-		under(&l, fmt.Sprintf("statements[%d]", i), b.statement(c, about, s))
+	for i, s := range n.Statements {
+		under(&l, fmt.Sprintf("statements[%d]", i), b.statement(n.Charter, n.About, s))
 	}
 	return b, l.Err()
 }
@@ -119,7 +173,7 @@ func under(l *refusal.List, document string, err error) {
 }
 
 func (b *ballot) approval(c *charter.Charter, intent canon.Digest, s canon.Signed) error {
-	a, class, err := verifyApproval(c, s)
+	a, key, err := verifyApproval(c, s)
 	if err != nil {
 		return err
 	}
@@ -128,7 +182,7 @@ func (b *ballot) approval(c *charter.Charter, intent canon.Digest, s canon.Signe
 	}
 	switch a.Decision {
 	case canon.Approve:
-		b.votes = append(b.votes, vote{a.Officer, class, a.NotAfter})
+		b.votes = append(b.votes, vote{a.Officer, KeyDigest(key.Public), key.Class, a.NotAfter})
 	case canon.Reject:
 		b.rejected[a.Officer] = true
 	case canon.Withdraw:
@@ -144,6 +198,10 @@ func (b *ballot) statement(c *charter.Charter, about Subject, s canon.Signed) er
 	if err != nil {
 		return err
 	}
+	if st.Verb == canon.StateRevoke {
+		b.revoked[st.Object] = true
+		return nil
+	}
 	if st.Object != about.Intent && st.Object != about.Withdrawal {
 		return refusal.New("statement", "object", fmt.Sprintf("intent %s or withdrawal %s", about.Intent, about.Withdrawal), st.Object.String())
 	}
@@ -153,7 +211,7 @@ func (b *ballot) statement(c *charter.Charter, about Subject, s canon.Signed) er
 	case canon.StateWithdraw:
 		b.withdrawn[st.Officer] = true
 	default:
-		return refusal.New("statement", "verb", "3 (reject) or 4 (withdraw)", fmt.Sprint(st.Verb))
+		return refusal.New("statement", "verb", "3 (reject), 4 (withdraw) or 5 (revoke)", fmt.Sprint(st.Verb))
 	}
 	return nil
 }

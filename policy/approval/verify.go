@@ -116,33 +116,20 @@ func VerifyApproval(c *charter.Charter, s canon.Signed) (*canon.Approval, error)
 	return a, err
 }
 
-func verifyApproval(c *charter.Charter, s canon.Signed) (*canon.Approval, canon.KeyClass, error) {
+func verifyApproval(c *charter.Charter, s canon.Signed) (*canon.Approval, canon.OfficerKey, error) {
 	var a canon.Approval
 	if err := canon.Decode(s.Document, &a); err != nil {
-		return nil, 0, refusal.New("approval", "document", "a canonical approval", err.Error())
+		return nil, canon.OfficerKey{}, refusal.New("approval", "document", "a canonical approval", err.Error())
 	}
-	class, err := verifyOfficer(c, s, "approval", canon.KindApproval, a.Organisation, a.Officer)
+	key, err := verifyOfficer(c, s, "approval", canon.KindApproval, a.Organisation, a.Officer)
 	if err != nil {
-		return nil, 0, err
+		return nil, canon.OfficerKey{}, err
 	}
-	return &a, class, nil
+	return &a, key, nil
 }
 
-// VerifyStatement verifies a statement: the signature by a key of the officer that it names, and the organisation. The error is a
-// *refusal.Refusal with every check that failed.
-func VerifyStatement(c *charter.Charter, s canon.Signed) (*canon.Statement, error) {
-	var st canon.Statement
-	if err := canon.Decode(s.Document, &st); err != nil {
-		return nil, refusal.New("statement", "document", "a canonical statement", err.Error())
-	}
-	if _, err := verifyOfficer(c, s, "statement", canon.KindStatement, st.Organisation, st.Officer); err != nil {
-		return nil, err
-	}
-	return &st, nil
-}
-
-// verifyOfficer checks organisation, officer and signature of an officer's document and returns the class of the key that signed.
-func verifyOfficer(c *charter.Charter, s canon.Signed, rule string, kind canon.Kind, organisation canon.Digest, name canon.Name) (canon.KeyClass, error) {
+// verifyOfficer checks organisation, officer and signature of an officer's document and returns the key that signed.
+func verifyOfficer(c *charter.Charter, s canon.Signed, rule string, kind canon.Kind, organisation canon.Digest, name canon.Name) (canon.OfficerKey, error) {
 	var l refusal.List
 	if organisation != c.Organisation() {
 		l.Add(rule, "organisation", c.Organisation().String(), organisation.String())
@@ -150,31 +137,32 @@ func verifyOfficer(c *charter.Charter, s canon.Signed, rule string, kind canon.K
 	officer, ok := c.Officer(name)
 	if !ok {
 		l.Add(rule, "officer", "an officer of the charter", string(name))
-		return 0, l.Err()
+		return canon.OfficerKey{}, l.Err()
 	}
-	class, err := verifyOfficerSignature(officer, s, kind)
+	key, err := verifyOfficerSignature(officer, s, kind)
 	if err != nil {
 		l.Add(rule, "signature", "one by a key of officer "+string(name), err.Error())
 	}
-	return class, l.Err()
+	return key, l.Err()
 }
 
-func verifyOfficerSignature(officer canon.Officer, s canon.Signed, kind canon.Kind) (canon.KeyClass, error) {
+func verifyOfficerSignature(officer canon.Officer, s canon.Signed, kind canon.Kind) (canon.OfficerKey, error) {
+	var none canon.OfficerKey
 	if err := s.Check(); err != nil {
-		return 0, err
+		return none, err
 	}
 	if s.Scheme != canon.SSHSig {
-		return 0, fmt.Errorf("scheme %d, officers sign with scheme %d (SSHSIG)", s.Scheme, canon.SSHSig)
+		return none, fmt.Errorf("scheme %d, officers sign with scheme %d (SSHSIG)", s.Scheme, canon.SSHSig)
 	}
 	sig, err := parseSignature(s.Signature)
 	if err != nil {
-		return 0, err
+		return none, err
 	}
 	// The key is matched before anything is computed under it.
 	for _, k := range officer.Keys {
 		if bytes.Equal(k.Public, sig.wire) {
-			return k.Class, sig.verify(NamespaceApproval, kind.Message(s.Document))
+			return k, sig.verify(NamespaceApproval, kind.Message(s.Document))
 		}
 	}
-	return 0, fmt.Errorf("a signature by %s, no key of this officer", ssh.FingerprintSHA256(sig.key))
+	return none, fmt.Errorf("a signature by %s, no key of this officer", ssh.FingerprintSHA256(sig.key))
 }

@@ -2,16 +2,19 @@ package charter
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
 )
 
-// Charter is a charter in force, with its lists indexed. The zero Charter knows nobody; Open makes one.
+// Charter is a charter in force, with its lists indexed. The zero Charter knows nobody; Open makes the first one, Succeed the next.
 type Charter struct {
 	genesis      canon.Genesis
 	organisation canon.Digest
+	number       uint64
+	digest       canon.Digest
 	index
 }
 
@@ -44,15 +47,59 @@ func Open(genesis []byte, pinned canon.Digest) (*Charter, error) {
 	if found := canon.KindGenesis.Digest(genesis); found != pinned {
 		return nil, refusal.New("charter", "genesis", "digest "+pinned.String(), found.String())
 	}
-	c := &Charter{organisation: pinned}
-	if err := canon.Decode(genesis, &c.genesis); err != nil {
-		return nil, fmt.Errorf("charter: %w", err)
+	c := &Charter{organisation: pinned, number: 1, digest: pinned}
+	if err := c.read(genesis); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Succeed returns the charter that an amendment makes of c: state is the encoding of canon.Genesis that the amendment carries, digest the
+// amendment's. It checks form, Lint, that the salt stays and that shares stay usable, and nothing else: callers must only put verified amendments in force.
+func (c *Charter) Succeed(state []byte, digest canon.Digest) (*Charter, error) {
+	next := &Charter{organisation: c.organisation, number: c.number + 1, digest: digest}
+	if err := next.read(state); err != nil {
+		return nil, err
+	}
+	if next.genesis.Salt != c.genesis.Salt {
+		return nil, refusal.New("charter", "state.salt", c.genesis.Salt.String(), next.genesis.Salt.String())
+	}
+	if err := c.keepsShares(next); err != nil {
+		return nil, err
+	}
+	return next, nil
+}
+
+// keepsShares refuses another set of holders, threshold or algorithm for an epoch of a key whose shares exist: no signer could use its share
+// any more. An epoch only goes up.
+func (c *Charter) keepsShares(next *Charter) error {
+	var l refusal.List
+	for i, k := range next.genesis.Keys {
+		old, ok := c.Key(k.ID)
+		if !ok {
+			continue
+		}
+		field := fmt.Sprintf("state.keys[%d]", i)
+		if k.Epoch < old.Epoch {
+			l.Add("key", field+".epoch", fmt.Sprintf("at least %d", old.Epoch), fmt.Sprint(k.Epoch))
+		}
+		same := k.Threshold == old.Threshold && k.Algorithm == old.Algorithm && slices.Equal(k.Holders, old.Holders)
+		if k.Epoch == old.Epoch && !same {
+			l.Add("key", field, fmt.Sprintf("%d of %v as in epoch %d", old.Threshold, old.Holders, old.Epoch), fmt.Sprintf("%d of %v", k.Threshold, k.Holders))
+		}
+	}
+	return l.Err()
+}
+
+func (c *Charter) read(state []byte) error {
+	if err := canon.Decode(state, &c.genesis); err != nil {
+		return fmt.Errorf("charter: %w", err)
 	}
 	if err := Lint(c.genesis); err != nil {
-		return nil, fmt.Errorf("charter: %w", err)
+		return fmt.Errorf("charter: %w", err)
 	}
 	c.index = newIndex(&c.genesis)
-	return c, nil
+	return nil
 }
 
 // by indexes list under the key that name takes from an entry; of two entries with one name the first stays.
@@ -124,13 +171,13 @@ func (x *index) indexKeys(g *canon.Genesis) {
 // Organisation returns the organisation's id, the digest of its genesis.
 func (c *Charter) Organisation() canon.Digest { return c.organisation }
 
-// Number returns the number of the charter in force: 1, the genesis.
-func (c *Charter) Number() uint64 { return 1 }
+// Number returns the number of the charter: 1 for the genesis, one more with each amendment.
+func (c *Charter) Number() uint64 { return c.number }
 
-// Digest returns the digest of the charter in force: the organisation's id, as long as that is the genesis.
-func (c *Charter) Digest() canon.Digest { return c.organisation }
+// Digest returns the digest of the charter: the organisation's id for the genesis, else that of the amendment that made it.
+func (c *Charter) Digest() canon.Digest { return c.digest }
 
-// Genesis returns the genesis, read-only.
+// Genesis returns what the charter says, read-only. Its form is that of the genesis whatever the charter's number.
 func (c *Charter) Genesis() *canon.Genesis { return &c.genesis }
 
 // RosterSize returns n, the number of signers that keep the ledger.

@@ -1,6 +1,7 @@
 package charter_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -219,6 +220,14 @@ var mutations = []mutation{
 	{"book beyond all bounds", func(g *canon.Genesis) { g.Book.Size = 1 << 62 }, "book", "book.size"},
 	{"book without root", func(g *canon.Genesis) { g.Book.Root = canon.Digest{} }, "book", "book.root"},
 	{"empty book with another root", func(g *canon.Genesis) { g.Book.Size = 0 }, "book", "book.root"},
+	{"officer named as recovery keys are", func(g *canon.Genesis) { g.Officers[0].Name = "recovery" }, "names", "officers[recovery]"},
+	{"one recovery key", func(g *canon.Genesis) { g.RecoveryCount, g.Delays.Recovery = 1, 86400 }, "quorum", "recovery_count"},
+	{"more recovery keys than there are", func(g *canon.Genesis) { g.RecoveryCount, g.Delays.Recovery = 2, 86400 }, "quorum", "recovery_count"},
+	{"recovery without delay", func(g *canon.Genesis) { g.RecoveryCount = 2 }, "duration", "delays.recovery"},
+	{"recovery faster than officers", func(g *canon.Genesis) { g.RecoveryCount, g.Delays.Recovery = 2, 86399 }, "duration", "delays.recovery"},
+	{"delay of a recovery that there is not", func(g *canon.Genesis) { g.Delays.Recovery = 86400 }, "duration", "delays.recovery"},
+	{"lift of nothing", func(g *canon.Genesis) { g.Lifted = []canon.Digest{{}} }, "lifted", "lifted[0]"},
+	{"lift twice", func(g *canon.Genesis) { g.Lifted = []canon.Digest{{1}, {1}} }, "lifted", "lifted[1]"},
 	{"what canon refuses", func(g *canon.Genesis) { g.Label = "a\u202eb" }, "form", "genesis"},
 }
 
@@ -256,6 +265,65 @@ func TestLintNamesAllBrokenRulesAtOnce(t *testing.T) {
 func TestLintTakesAnEmptyGenesisWithoutPanic(t *testing.T) {
 	if charter.Lint(canon.Genesis{}) == nil {
 		t.Error("expected a refusal, found none")
+	}
+}
+
+func TestLintAcceptsRecoveryKeysAndLifts(t *testing.T) {
+	g := chartertest.Genesis()
+	g.Recovery = append(g.Recovery, chartertest.SSH("recovery-2"))
+	g.RecoveryCount, g.Delays.Recovery, g.Lifted = 2, 86400, []canon.Digest{{1}, {2}}
+	if err := charter.Lint(g); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSucceedKeepsTheOrganisationAndCountsUp(t *testing.T) {
+	c := chartertest.Open(t, chartertest.Genesis())
+	if c.Number() != 1 || c.Digest() != c.Organisation() {
+		t.Errorf("genesis: expected number 1 and the organisation's id, found %d, %s", c.Number(), c.Digest())
+	}
+	succeed := func(change func(*canon.Genesis)) (*charter.Charter, error) {
+		g := chartertest.Genesis()
+		change(&g)
+		b, err := canon.Encode(g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Succeed(b, canon.Digest{7})
+	}
+	next, err := succeed(func(g *canon.Genesis) { g.Limits[0].Window = 60 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit, _ := next.Limit("btc-day")
+	if next.Number() != 2 || next.Digest() != (canon.Digest{7}) || next.Organisation() != c.Organisation() || limit.Window != 60 {
+		t.Errorf("expected number 2 with another window, found %d, %s, %d", next.Number(), next.Digest(), limit.Window)
+	}
+	if _, err := succeed(func(g *canon.Genesis) { g.Salt[1]++ }); refusal.Of(err) == nil {
+		t.Errorf("another salt: expected a refusal, found %v", err)
+	}
+	if _, err := succeed(func(g *canon.Genesis) { g.Roster.Quorum = 2 }); refusal.Of(err) == nil {
+		t.Errorf("what Lint refuses: expected a refusal, found %v", err)
+	}
+	for name, change := range map[string]func(k *canon.Key){
+		"threshold": func(k *canon.Key) { k.Threshold++ },
+		"holders":   func(k *canon.Key) { k.Holders = k.Holders[:len(k.Holders)-1] },
+		"epoch":     func(k *canon.Key) { k.Epoch-- },
+	} {
+		g := *c.Genesis()
+		g.Keys = slices.Clone(g.Keys)
+		g.Keys[0].Holders = slices.Clone(g.Keys[0].Holders)
+		change(&g.Keys[0])
+		b, err := canon.Encode(g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Succeed(b, canon.Digest{7}); err == nil {
+			t.Errorf("%s of a key changed within its epoch: expected a refusal", name)
+		}
+	}
+	if _, err := c.Succeed([]byte{0xa0}, canon.Digest{7}); err == nil {
+		t.Error("no charter: expected an error, found none")
 	}
 }
 

@@ -1,6 +1,9 @@
 // Package charter holds what the signers of one organisation agree on: officers, groups, client keys, signers, chains, assets,
 // wallets, rules and limits, and the root of the address book.
 //
+// A charter is followed by another: Succeed makes it once an amendment was verified (policy/amendment), and Compare says what it changes
+// and whether anything in that loosens.
+//
 // Open trusts one thing, the pinned digest in the configuration of its caller: bytes with another digest are refused before they are
 // read, and a charter that breaks a rule of Lint is refused with every broken rule named. An opened Charter never changes and is safe
 // for concurrent use. Values that its methods return share memory with it: callers must treat slices and pointers within them as

@@ -25,10 +25,13 @@ type linter struct {
 	owners map[string]string // key material -> field that has it
 }
 
-// Lint names every rule that the genesis breaks: form, names and references, roster and thresholds, persons and their keys, quorums,
+// Lint names every rule that the genesis breaks: size, and if that is kept form, names and references, roster and thresholds, persons and their keys, quorums,
 // chains, assets and wallets, rules and limits, the address book. The error is a *refusal.Refusal.
 func Lint(g canon.Genesis) error {
 	l := &linter{Genesis: &g, x: newIndex(&g), owners: map[string]string{}}
+	if l.size(); l.Err() != nil {
+		return l.Err()
+	}
 	_, err := canon.Encode(g)
 	l.Join("form", "genesis", err)
 	l.validity()
@@ -37,6 +40,7 @@ func Lint(g canon.Genesis) error {
 	l.officers()
 	l.clients()
 	l.others()
+	l.lifted()
 	l.chains()
 	l.assets()
 	l.accounts()

@@ -156,6 +156,32 @@ func (l *linter) others() {
 			l.owns(field, material(key))
 		}
 	}
+	l.recovery()
+}
+
+// recovery demands that recovery keys have no say at all, or one for which several must sign and that takes no less time than officers'.
+func (l *linter) recovery() {
+	_, taken := l.x.officers[RecoveryOfficer]
+	l.need(!taken, "names", at("officers", RecoveryOfficer), "a name that is not reserved", RecoveryOfficer)
+	n, delay := l.RecoveryCount, l.Delays.Recovery
+	if n == 0 {
+		l.need(delay == 0, "duration", "delays.recovery", "none where recovery_count is 0", delay)
+		return
+	}
+	l.need(n >= 2 && n <= uint64(len(l.Recovery)), "quorum", "recovery_count", fmt.Sprintf("0, or 2 to %d, the recovery keys", len(l.Recovery)), n)
+	l.seconds("delays.recovery", delay, maxSeconds)
+	l.need(delay >= l.Delays.Loosening, "duration", "delays.recovery", fmt.Sprintf("at least that of loosening, %d", l.Delays.Loosening), delay)
+}
+
+// lifted demands digests that can be those of statements.
+func (l *linter) lifted() {
+	seen := map[canon.Digest]bool{}
+	for i, d := range l.Lifted {
+		field := fmt.Sprintf("lifted[%d]", i)
+		l.need(!d.IsZero(), "lifted", field, "the digest of a statement", "zeros")
+		l.need(!seen[d], "lifted", field, "distinct statements", d.String()+" twice")
+		seen[d] = true
+	}
 }
 
 // quorum demands that the quorum can be reached, and by no single person.

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"slices"
 	"time"
 
 	"github.com/strongroom/strongroom/policy/charter"
@@ -14,10 +15,14 @@ type GroupKey struct {
 	Public [33]byte // compressed, of the group
 }
 
-// View is what a signer knows by itself, without the evidence.
+// View is what a signer knows by itself, without the evidence. A nil Statements, Frozen or Revoked means that nobody said anything; a
+// signer sets them all.
 type View struct {
-	Charter *charter.Charter
-	Now     time.Time
+	Charter *charter.Charter // in force
+	// Valid says whether what was approved under an earlier charter still counts: nil if that charter was in force and nothing that came
+	// after it loosened. A nil Valid accepts the charter in force only.
+	Valid func(number uint64, digest canon.Digest) error
+	Now   time.Time
 	// Key returns the group key of that name, false if this signer has none.
 	Key func(canon.Name) (GroupKey, bool)
 	// HighestIndex returns the highest index of an address of this wallet, account and branch that this signer has seen in use, -1 for
@@ -25,6 +30,10 @@ type View struct {
 	HighestIndex func(wallet, account canon.Name, branch uint64) int64
 	// Statements returns what officers told this signer directly about the object.
 	Statements func(object canon.Digest) []canon.Signed
+	// Frozen returns an officer's freeze that holds now, false for none. It stops everything.
+	Frozen func() (by canon.Name, since canon.Time, ok bool)
+	// Revoked reports whether an officer revoked the key of that approval.KeyDigest. Its approvals do not count, whenever they were given.
+	Revoked func(key canon.Digest) bool
 }
 
 // Input is one thing to sign: the digest, and where the key lies under the group key.
@@ -79,22 +88,22 @@ func (s *Signable) Transaction() canon.Digest { return s.transaction }
 func (s *Signable) Key() GroupKey { return s.key }
 
 // Charges returns what the withdrawal takes from each limit.
-func (s *Signable) Charges() []canon.Charge { return s.charges }
+func (s *Signable) Charges() []canon.Charge { return slices.Clone(s.charges) }
 
 // Anchor returns what all versions of the withdrawal share.
 func (s *Signable) Anchor() canon.Anchor { return s.anchor }
 
 // Anchors returns every input; for EVM the anchor alone.
-func (s *Signable) Anchors() []canon.Anchor { return s.inputs }
+func (s *Signable) Anchors() []canon.Anchor { return slices.Clone(s.inputs) }
 
 // Signing returns what to sign, in the order of the inputs.
-func (s *Signable) Signing() []Input { return s.signing }
+func (s *Signable) Signing() []Input { return slices.Clone(s.signing) }
 
 // Addresses returns the addresses of ours that the transaction touches.
-func (s *Signable) Addresses() []AddressUse { return s.used }
+func (s *Signable) Addresses() []AddressUse { return slices.Clone(s.used) }
 
 // Approvers returns the officers whose approvals count.
-func (s *Signable) Approvers() []canon.Name { return s.approvers }
+func (s *Signable) Approvers() []canon.Name { return slices.Clone(s.approvers) }
 
 // NotAfter returns the last second at which everything that the verdict rests on is valid: request, intent, approvals, charter.
 func (s *Signable) NotAfter() canon.Time { return s.notAfter }

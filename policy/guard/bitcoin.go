@@ -80,7 +80,7 @@ func (c *checking) bitcoinInputs(s *Signable, tx *wire.MsgTx, previous map[chain
 	for i, in := range tx.TxIn {
 		op := in.PreviousOutPoint
 		p := previous[op.Hash]
-		if p == nil || int(op.Index) >= len(p.TxOut) {
+		if p == nil || uint64(op.Index) >= uint64(len(p.TxOut)) {
 			c.Add("amounts", fmt.Sprintf("evidence.previous of input %d", i), "the transaction with output "+op.String(), "none")
 			continue
 		}

@@ -22,11 +22,13 @@ func Check(evidence []byte, v View) (*Signable, error) {
 	if e.Organisation != v.Charter.Organisation() {
 		return nil, refusal.New("organisation", "evidence.organisation", v.Charter.Organisation().String(), e.Organisation.String())
 	}
-	review, err := Examine(e.Intent, v)
-	if err != nil {
-		return nil, err
+	c := &checking{View: v, evidence: e}
+	c.freeze()
+	var err error
+	if c.Review, err = Examine(e.Intent, v); err != nil {
+		c.Join("intent", "evidence.intent", err)
+		return nil, c.Err()
 	}
-	c := &checking{View: v, Review: review, evidence: e}
 	c.approvals()
 	c.addresses()
 	c.source()
@@ -60,6 +62,16 @@ type checking struct {
 	notAfter  canon.Time
 }
 
+// freeze asks whether an officer stopped everything.
+func (c *checking) freeze() {
+	if c.Frozen == nil {
+		return
+	}
+	if by, since, frozen := c.Frozen(); frozen {
+		c.Add("freeze", "organisation", "no freeze", fmt.Sprintf("a freeze by officer %s, here since %s", by, since.At()))
+	}
+}
+
 // approvals asks whether the rule's quorum is met, and whether an officer rejected the intent.
 func (c *checking) approvals() {
 	statements := append([]canon.Signed(nil), c.evidence.Statements...)
@@ -67,8 +79,10 @@ func (c *checking) approvals() {
 		statements = append(statements, c.View.Statements(c.IntentID)...)
 		statements = append(statements, c.View.Statements(c.Intent.Withdrawal)...)
 	}
-	about := approval.Subject{Intent: c.IntentID, Withdrawal: c.Intent.Withdrawal}
-	tally, err := approval.Tally(c.Charter, about, c.Rule.Quorum, c.Request.Requester, c.evidence.Approvals, statements, canon.TimeOf(c.Now))
+	tally, err := approval.Count{
+		Charter: c.Charter, About: approval.Subject{Intent: c.IntentID, Withdrawal: c.Intent.Withdrawal}, Quorum: c.Rule.Quorum, Requester: c.Request.Requester,
+		Approvals: c.evidence.Approvals, Statements: statements, Revoked: c.Revoked, Now: canon.TimeOf(c.Now),
+	}.Tally()
 	if err != nil {
 		c.Join("approvals", "evidence.approvals", err)
 		return
@@ -80,8 +94,11 @@ func (c *checking) approvals() {
 	if c.Rule.Action != canon.ActionApprove {
 		return
 	}
-	if !tally.Met {
+	if !tally.Met && len(tally.RejectedBy) == 0 {
 		c.Add("approvals", "evidence.approvals", "a quorum of "+c.Rule.Quorum.String(), fmt.Sprintf("valid approvals of %v", tally.Approvers))
+		for _, i := range tally.Ignored {
+			c.Add("approvals", "evidence.approvals", "approvals by keys that were not revoked", fmt.Sprintf("one of officer %s by key %s: %s", i.Officer, i.Key, i.Reason))
+		}
 	}
 	c.approvers = tally.Approvers
 	c.notAfter = min(c.notAfter, tally.NotAfter)

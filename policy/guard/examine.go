@@ -65,7 +65,11 @@ func examineCharter(l *refusal.List, i canon.Intent, v View) {
 	if i.Organisation != v.Charter.Organisation() {
 		l.Add("organisation", "intent.organisation", v.Charter.Organisation().String(), i.Organisation.String())
 	}
-	if i.CharterNumber != v.Charter.Number() || i.Charter != v.Charter.Digest() {
+	inForce := i.CharterNumber == v.Charter.Number() && i.Charter == v.Charter.Digest()
+	if !inForce && v.Valid != nil {
+		l.Join("charter", "intent.charter", v.Valid(i.CharterNumber, i.Charter))
+	}
+	if !inForce && v.Valid == nil {
 		l.Add("charter", "intent.charter", fmt.Sprintf("version %d, %s", v.Charter.Number(), v.Charter.Digest()), fmt.Sprintf("version %d, %s", i.CharterNumber, i.Charter))
 	}
 	l.Join("charter", "validity", v.Charter.CheckTime(canon.TimeOf(v.Now)))

@@ -7,7 +7,7 @@ import (
 )
 
 // Genesis is the first charter: what the signers of one organisation agree on. Its digest is the organisation's id, so it carries no
-// organisation field; everybody pins that digest in his configuration. Amendments to it are a later kind.
+// organisation field; everybody pins that digest in his configuration. An Amendment carries a whole charter in the same form.
 //
 // Evolution: keys are never reused; a new optional field gets a new key and is left out when empty, so old bytes keep their digest.
 type Genesis struct {
@@ -35,6 +35,9 @@ type Genesis struct {
 	Authorities []Authority   `cbor:"22,keyasint"`
 	Book        Book          `cbor:"23,keyasint"`
 	Recovery    [][]byte      `cbor:"24,keyasint"` // offline recovery keys, SSH wire format
+	// What follows came with amendments.
+	Lifted        []Digest `cbor:"25,keyasint,omitempty"` // digests of freeze statements that a quorum lifted
+	RecoveryCount uint64   `cbor:"26,keyasint,omitempty"` // how many of Recovery must sign an amendment; 0 for no such way
 }
 
 // KindGenesis is the type string of Genesis.
@@ -140,7 +143,9 @@ func (q Quorum) String() string {
 		for j, p := range parts {
 			words[j] = fmt.Sprintf("%d of %s", p.Count, p.Group)
 		}
-		alternatives[i] = strings.Join(words, " and ")
+		if alternatives[i] = strings.Join(words, " and "); len(parts) == 0 {
+			alternatives[i] = "an alternative without parts, which is never met"
+		}
 	}
 	return strings.Join(alternatives, ", or ")
 }
@@ -354,8 +359,9 @@ type Delays struct {
 	Loosening    uint64 `cbor:"1,keyasint"` // between proposal and enactment of an amendment that loosens
 	Unfreeze     uint64 `cbor:"2,keyasint"`
 	FreezeLapse  uint64 `cbor:"3,keyasint"`
-	BookCooldown uint64 `cbor:"4,keyasint"` // between an address's first appearance and its first payment; the genesis's own book is exempt
-	ClockSkew    uint64 `cbor:"5,keyasint"` // δ: how far two signers' clocks may differ
+	BookCooldown uint64 `cbor:"4,keyasint"`           // between an address's first appearance and its first payment; the genesis's own book is exempt
+	ClockSkew    uint64 `cbor:"5,keyasint"`           // δ: how far two signers' clocks may differ
+	Recovery     uint64 `cbor:"6,keyasint,omitempty"` // between proposal and enactment of an amendment that recovery keys signed
 }
 
 // Purpose is what an outside authority may state.

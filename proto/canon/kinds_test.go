@@ -7,7 +7,7 @@ import (
 // kinds lists every document of the package; TestEveryDocumentIsListed compares it with the source.
 var kinds = []Document{
 	&Genesis{}, &Request{}, &Intent{}, &Approval{}, &Statement{}, &BookEntry{}, &Evidence{}, &Reservation{}, &Ack{},
-	&Certificate{}, &Address{}, &Session{}, &Envelope{},
+	&Certificate{}, &Address{}, &Session{}, &Envelope{}, &Amendment{}, &Held{}, &Head{}, &CharterEntry{},
 }
 
 // sample returns a valid document of d's kind in which every field, to the last leaf, has a value that is not its zero.
@@ -113,6 +113,18 @@ func fix(d Document) {
 		}
 	case *Address:
 		d.Path = []uint64{60, 1, 2, 1, 7}
+	case *Amendment:
+		d.Number, d.NotBefore = 2, 1_700_000_000
+	case *Held:
+		d.Since, d.Until = 1_700_000_000, 1_700_086_400
+	case *CharterEntry:
+		d.Step = StepEnact
+		for i := range d.Approvals {
+			fixSigned(&d.Approvals[i])
+		}
+		for i := range d.Held {
+			fixSigned(&d.Held[i])
+		}
 	case *Session:
 		d.Protocol = ProtocolSign
 		d.Participants = []Name{"node-1", "node-2"}

@@ -205,13 +205,13 @@ func (a Approval) Check() error {
 // Verb is what a statement does.
 type Verb uint8
 
-// Verbs of statements. Only StateReject has an effect so far; the others are reserved by the format.
+// Verbs of statements.
 const (
-	StateFreeze   Verb = 1
-	StateVeto     Verb = 2
-	StateReject   Verb = 3
-	StateWithdraw Verb = 4
-	StateRevoke   Verb = 5
+	StateFreeze   Verb = 1 // stops all signing; its object is the organisation
+	StateVeto     Verb = 2 // stops an amendment that loosens
+	StateReject   Verb = 3 // stops a withdrawal, or one intent for it
+	StateWithdraw Verb = 4 // takes the officer's approvals of an intent or amendment back
+	StateRevoke   Verb = 5 // ends one of the officer's own keys; its object is approval.KeyDigest of it
 )
 
 // Statement is what one officer may say alone and at once. Statements form a grow-only set and can only stop things.

@@ -52,11 +52,20 @@ type Organisation struct {
 var Nodes = []string{"node-1", "node-2", "node-3", "node-4"}
 
 // New compiles the charter and writes it to a directory. edit holds pairs of a text in the TOML and what replaces it.
-func New(dir string, edit ...string) (*Organisation, error) {
+func New(dir string, edit ...string) (*Organisation, error) { return NewFrom(dir, nil, edit...) }
+
+// NewFrom is New; change sets what the TOML cannot say.
+func NewFrom(dir string, change func(*canon.Genesis), edit ...string) (*Organisation, error) {
 	text := strings.NewReplacer(keys()...).Replace(strings.NewReplacer(edit...).Replace(genesisText))
 	c, err := genesis.Build([]byte(text), []byte(bookText))
 	if err != nil {
 		return nil, err
+	}
+	if change != nil {
+		change(&c.Genesis)
+		if c.Document, c.Digest, err = canon.Seal(c.Genesis); err != nil {
+			return nil, err
+		}
 	}
 	opened, err := charter.Open(c.Document, c.Digest)
 	if err != nil {
@@ -68,6 +77,16 @@ func New(dir string, edit ...string) (*Organisation, error) {
 	}
 	o := &Organisation{Dir: dir, Genesis: c, Charter: opened, Book: book}
 	return o, os.WriteFile(filepath.Join(dir, "genesis.cbor"), c.Document, 0o644)
+}
+
+// Source writes the TOML of a charter and of its book, and returns their paths. edit is that of New.
+func Source(dir string, edit ...string) (from, book string, err error) {
+	text := strings.NewReplacer(keys()...).Replace(strings.NewReplacer(edit...).Replace(genesisText))
+	from, book = filepath.Join(dir, "charter.toml"), filepath.Join(dir, "book.toml")
+	if err := os.WriteFile(from, []byte(text), 0o644); err != nil {
+		return "", "", err
+	}
+	return from, book, os.WriteFile(book, []byte(bookText), 0o644)
 }
 
 //go:embed genesis.toml
@@ -86,7 +105,7 @@ func keys() []string {
 	}
 	put(Nodes...)
 	put("coordinator", "fund-a", "fund-a/device", "house", "house/device")
-	for _, name := range []string{"alice", "bob", "carol"} {
+	for _, name := range []string{"alice", "bob", "carol", "rec-1", "rec-2"} {
 		put(name + "/device")
 		line := ssh.MarshalAuthorizedKey(must(ssh.NewPublicKey(Key(name).Public())))
 		out = append(out, "<ssh:"+name+">", strings.TrimSpace(string(line)))

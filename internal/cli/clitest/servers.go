@@ -3,6 +3,7 @@ package clitest
 import (
 	"context"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -16,17 +17,20 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/proto/refusal"
 	"github.com/strongroom/strongroom/proto/rpc"
 	pb "github.com/strongroom/strongroom/proto/strongroom/v1"
 )
 
-// Coordinator answers with what the test put into it, and keeps what it was sent. It checks nothing.
+// Coordinator answers with what the test put into it, and keeps what it was sent. It checks nothing but what Amendments checks, and takes
+// no statement but rejections.
 type Coordinator struct {
 	pb.UnimplementedWithdrawalServiceServer
 	pb.UnimplementedWalletServiceServer
 	pb.UnimplementedApprovalServiceServer
 	pb.UnimplementedAuditServiceServer
 	pb.UnimplementedOperationServiceServer
+	Amendments Amendments
 
 	mu          sync.Mutex
 	Pending     []*pb.PendingIntent
@@ -79,6 +83,13 @@ func (c *Coordinator) SubmitApproval(_ context.Context, r *pb.SubmitApprovalRequ
 func (c *Coordinator) SubmitStatement(_ context.Context, r *pb.SubmitStatementRequest) (*pb.SubmitStatementResponse, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	var st canon.Statement
+	if err := canon.Decode(r.GetStatement().GetDocument(), &st); err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	if st.Verb != canon.StateReject {
+		return nil, rpc.ToStatus(refusal.New("statement", "verb", "3 (reject)", fmt.Sprint(st.Verb)))
+	}
 	c.Statements = append(c.Statements, r.GetStatement())
 	return &pb.SubmitStatementResponse{State: "rejected"}, nil
 }
@@ -157,11 +168,14 @@ func (c *Coordinator) GenerateKey(_ context.Context, r *pb.GenerateKeyRequest) (
 type Node struct {
 	pb.UnimplementedOfficerServiceServer
 	pb.UnimplementedSignerServiceServer
+	Amendments Amendments
 
 	mu         sync.Mutex
 	Status     *pb.SignerStatus
 	Seen       [][]byte
 	Statements []*pb.Signed
+	// Lies are listed beside what was recorded.
+	Lies []*pb.RecordedStatement
 }
 
 // ListSeenIntents implements pb.OfficerServiceServer.
@@ -178,12 +192,27 @@ func (n *Node) GetSignerStatus(context.Context, *pb.GetSignerStatusRequest) (*pb
 func (n *Node) SubmitSignerStatement(_ context.Context, r *pb.SubmitSignerStatementRequest) (*pb.SubmitSignerStatementResponse, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if err := n.Amendments.record(r.GetStatement()); err != nil {
+		return nil, rpc.ToStatus(err)
+	}
 	n.Statements = append(n.Statements, r.GetStatement())
-	return &pb.SubmitSignerStatementResponse{}, nil
+	return &pb.SubmitSignerStatementResponse{Signer: n.Amendments.signer}, nil
+}
+
+// ListStatements implements pb.OfficerServiceServer, two statements a page.
+func (n *Node) ListStatements(_ context.Context, r *pb.ListStatementsRequest) (*pb.ListStatementsResponse, error) {
+	reply := n.Amendments.statements(r.GetPageToken())
+	if len(r.GetPageToken()) == 0 {
+		reply.Statements = append(reply.Statements, n.Lies...)
+	}
+	return reply, nil
 }
 
 // ServeCoordinator serves c under the charter's key for a coordinator; stop ends it.
 func (o *Organisation) ServeCoordinator(c *Coordinator) (address string, stop func(), err error) {
+	if err := c.Amendments.begin(o, ""); err != nil {
+		return "", nil, err
+	}
 	ca, err := o.ca()
 	if err != nil {
 		return "", nil, err
@@ -193,7 +222,7 @@ func (o *Organisation) ServeCoordinator(c *Coordinator) (address string, stop fu
 	server, err := rpc.NewServer(rpc.ServerConfig{
 		TLS: rpc.ServerTLSForClients(must(rpc.Certificate(Key("coordinator"))), pool, o.Charter.Organisation()),
 		Access: rpc.Access{Identify: rpc.ByGrant, Methods: methods([]rpc.Role{rpc.Custodian, rpc.Officer, rpc.Auditor, rpc.Operator},
-			pb.WithdrawalService_ServiceDesc, pb.WalletService_ServiceDesc, pb.ApprovalService_ServiceDesc, pb.AuditService_ServiceDesc, pb.OperationService_ServiceDesc)},
+			pb.WithdrawalService_ServiceDesc, pb.WalletService_ServiceDesc, pb.ApprovalService_ServiceDesc, pb.AuditService_ServiceDesc, pb.OperationService_ServiceDesc, pb.CharterService_ServiceDesc)},
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
@@ -204,15 +233,19 @@ func (o *Organisation) ServeCoordinator(c *Coordinator) (address string, stop fu
 	pb.RegisterApprovalServiceServer(server, c)
 	pb.RegisterAuditServiceServer(server, c)
 	pb.RegisterOperationServiceServer(server, c)
+	pb.RegisterCharterServiceServer(server, &c.Amendments)
 	return serve(server)
 }
 
 // ServeNode serves n under the identity of the signer of that name, for the devices of officers.
 func (o *Organisation) ServeNode(name string, n *Node) (address string, stop func(), err error) {
+	if err := n.Amendments.begin(o, name); err != nil {
+		return "", nil, err
+	}
 	officer := func(k canon.PublicKey) bool { _, ok := o.Charter.OfficerByDevice(k); return ok }
 	server, err := rpc.NewServer(rpc.ServerConfig{
 		TLS: rpc.ServerTLS(must(rpc.Certificate(Key(name))), officer),
-		Access: rpc.Access{Methods: methods([]rpc.Role{rpc.OfficerDevice}, pb.OfficerService_ServiceDesc, pb.SignerService_ServiceDesc), Identify: func(ctx context.Context) []rpc.Caller {
+		Access: rpc.Access{Methods: methods([]rpc.Role{rpc.OfficerDevice}, pb.OfficerService_ServiceDesc, pb.SignerService_ServiceDesc, pb.CharterService_ServiceDesc), Identify: func(ctx context.Context) []rpc.Caller {
 			key, _ := rpc.PeerKey(ctx)
 			return []rpc.Caller{{Role: rpc.OfficerDevice, Key: key}}
 		}},
@@ -223,6 +256,7 @@ func (o *Organisation) ServeNode(name string, n *Node) (address string, stop fun
 	}
 	pb.RegisterOfficerServiceServer(server, n)
 	pb.RegisterSignerServiceServer(server, n)
+	pb.RegisterCharterServiceServer(server, &n.Amendments)
 	return serve(server)
 }
 

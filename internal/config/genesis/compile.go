@@ -77,7 +77,8 @@ func (c *compiler) genesis(f file) canon.Genesis {
 		NotBefore: canon.TimeOf(f.NotBefore), NotAfter: canon.TimeOf(f.NotAfter),
 		Roster: canon.Roster(f.Roster),
 		Delays: canon.Delays{Loosening: uint64(f.Delays.Loosening), Unfreeze: uint64(f.Delays.Unfreeze),
-			FreezeLapse: uint64(f.Delays.FreezeLapse), BookCooldown: uint64(f.Delays.BookCooldown), ClockSkew: uint64(f.Delays.ClockSkew)},
+			FreezeLapse: uint64(f.Delays.FreezeLapse), BookCooldown: uint64(f.Delays.BookCooldown), ClockSkew: uint64(f.Delays.ClockSkew),
+			Recovery: uint64(f.Delays.Recovery)},
 		Amendment: quorum(f.Amendment),
 		Book:      canon.Book{Serial: f.Book.Serial, Quorum: quorum(f.Book.Quorum)},
 	}
@@ -87,6 +88,7 @@ func (c *compiler) genesis(f file) canon.Genesis {
 	for _, k := range f.Recovery {
 		g.Recovery = append(g.Recovery, k)
 	}
+	g.RecoveryCount = f.RecoveryCount
 	c.chains(f, &g)
 	c.people(f, &g)
 	c.custody(f, &g)

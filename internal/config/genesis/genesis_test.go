@@ -29,7 +29,7 @@ func TestExampleCompilesToACharterThatOpens(t *testing.T) {
 }
 
 // A field that no TOML can set would make a charter that nobody can write. Every field is set somewhere in the example, but for
-// start_nonce, whose example is 0.
+// start_nonce, whose example is 0, and the freezes that an amendment lifted, which no genesis has and no hand writes.
 func TestEveryFieldOfTheGenesisCanBeWritten(t *testing.T) {
 	c, err := compile([]byte(strings.Replace(Example, "start_nonce = 0 ", "start_nonce = 7 ", 1)), []byte(ExampleBook))
 	if err != nil {
@@ -38,7 +38,7 @@ func TestEveryFieldOfTheGenesisCanBeWritten(t *testing.T) {
 	set := map[string]bool{}
 	mark(reflect.ValueOf(c.Genesis), "genesis", set)
 	for field, ok := range set {
-		if !ok {
+		if !ok && field != "genesis.Lifted" {
 			t.Errorf("%s: zero in every place of the example", field)
 		}
 	}

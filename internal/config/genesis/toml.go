@@ -8,29 +8,30 @@ import (
 
 // file is the TOML form of canon.Genesis. Fields keep the names of the signed struct in lower case.
 type file struct {
-	Label        canon.Text        `toml:"label"`
-	Salt         hexDigest         `toml:"salt"`
-	NotBefore    time.Time         `toml:"not_before"`
-	NotAfter     time.Time         `toml:"not_after"`
-	Roster       rosterText        `toml:"roster"`
-	Signers      []signerText      `toml:"signers"`
-	Coordinators []coordinatorText `toml:"coordinators"`
-	Officers     []officerText     `toml:"officers"`
-	Groups       []groupText       `toml:"groups"`
-	Clients      []clientText      `toml:"clients"`
-	Accounts     []accountText     `toml:"accounts"`
-	Chains       []chainText       `toml:"chains"`
-	Assets       []assetText       `toml:"assets"`
-	Keys         []keyText         `toml:"keys"`
-	Wallets      []walletText      `toml:"wallets"`
-	Rules        []ruleText        `toml:"rules"`
-	Limits       []limitText       `toml:"limits"`
-	Allocation   []allocationText  `toml:"allocation"`
-	Amendment    quorumText        `toml:"amendment"`
-	Delays       delaysText        `toml:"delays"`
-	Authorities  []authorityText   `toml:"authorities"`
-	Book         bookText          `toml:"book"`
-	Recovery     []sshKey          `toml:"recovery"`
+	Label         canon.Text        `toml:"label"`
+	Salt          hexDigest         `toml:"salt"`
+	NotBefore     time.Time         `toml:"not_before"`
+	NotAfter      time.Time         `toml:"not_after"`
+	Roster        rosterText        `toml:"roster"`
+	Signers       []signerText      `toml:"signers"`
+	Coordinators  []coordinatorText `toml:"coordinators"`
+	Officers      []officerText     `toml:"officers"`
+	Groups        []groupText       `toml:"groups"`
+	Clients       []clientText      `toml:"clients"`
+	Accounts      []accountText     `toml:"accounts"`
+	Chains        []chainText       `toml:"chains"`
+	Assets        []assetText       `toml:"assets"`
+	Keys          []keyText         `toml:"keys"`
+	Wallets       []walletText      `toml:"wallets"`
+	Rules         []ruleText        `toml:"rules"`
+	Limits        []limitText       `toml:"limits"`
+	Allocation    []allocationText  `toml:"allocation"`
+	Amendment     quorumText        `toml:"amendment"`
+	Delays        delaysText        `toml:"delays"`
+	Authorities   []authorityText   `toml:"authorities"`
+	Book          bookText          `toml:"book"`
+	Recovery      []sshKey          `toml:"recovery"`
+	RecoveryCount uint64            `toml:"recovery_count"`
 }
 
 type rosterText struct {
@@ -162,6 +163,7 @@ type delaysText struct {
 	FreezeLapse  seconds `toml:"freeze_lapse"`
 	BookCooldown seconds `toml:"book_cooldown"`
 	ClockSkew    seconds `toml:"clock_skew"`
+	Recovery     seconds `toml:"recovery"`
 }
 
 type authorityText struct {

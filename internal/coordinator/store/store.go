@@ -18,8 +18,9 @@ type Store interface {
 	Anchors
 	Coins
 	Addresses
+	Charters
 	// Verify checks that rows, events and audit log agree: the root recomputed from all leaves is the root of the stored hashes and
-	// extends the latest checkpoint, every event has its leaf, every row is in the state that its last event left, and events count
+	// extends the latest checkpoint, every event and every charter entry has its leaf, every row is in the state that its last event left, and events count
 	// from 1 without gaps. It reads everything.
 	Verify(ctx context.Context) error
 	// Close waits for calls in progress and releases the database.

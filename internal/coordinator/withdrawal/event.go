@@ -24,7 +24,7 @@ const (
 	EventApproval   Kind = "approval"   // an officer decided: Approval
 	EventStatement  Kind = "statement"  // an officer stated something about the intent: Statement
 	EventApprove    Kind = "approve"    // the quorum is met
-	EventReject     Kind = "reject"     // approvals or statements say no: Refusals
+	EventReject     Kind = "reject"     // approvals or statements say no, or the charter in force: Refusals
 	EventExpire     Kind = "expire"     // the clock
 	EventPrepare    Kind = "prepare"    // the transaction is built, its anchor taken: Prepared
 	EventRefuse     Kind = "refuse"     // a signer refused: Refusals; the state stays

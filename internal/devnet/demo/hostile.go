@@ -23,10 +23,18 @@ import (
 
 // hostile lets somebody else sit at the coordinator's place, with its key, and ask the signers for what nobody approved.
 func (s *scene) hostile(ctx context.Context) error {
+	genesis, err := os.ReadFile(s.d.Genesis())
+	if err != nil {
+		return err
+	}
+	inForce, err := s.w.charter(ctx, genesis)
+	if err != nil {
+		return err
+	}
 	if err := s.d.StopCoordinator(); err != nil {
 		return err
 	}
-	conf, err := s.hostileConfig()
+	conf, err := s.hostileConfig(inForce)
 	if err != nil {
 		return err
 	}
@@ -94,8 +102,8 @@ func (s *scene) honestPayments(ctx context.Context, attacks []hostile.Attack) er
 }
 
 // hostileConfig gathers what a compromised coordinator has, and the keys of honest people who sign an honest request.
-func (s *scene) hostileConfig() (hostile.Config, error) {
-	c := hostile.Config{Charter: s.d.Charter, Signers: map[canon.Name]string{}, Bitcoin: s.d.Bitcoin.Node(), EVM: s.d.EVM.Node(),
+func (s *scene) hostileConfig(inForce *charter.Charter) (hostile.Config, error) {
+	c := hostile.Config{Charter: inForce, Signers: map[canon.Name]string{}, Bitcoin: s.d.Bitcoin.Node(), EVM: s.d.EVM.Node(),
 		Officers: map[canon.Name]approval.Signer{}, Devices: map[canon.Name]tls.Certificate{}}
 	text, err := os.ReadFile(s.d.Book())
 	if err != nil {

@@ -39,6 +39,7 @@ func Play(ctx context.Context, d *devnet.Devnet) (*Report, error) {
 		{"A key that nobody ever has whole, and addresses that every signer derives by itself", s.keysAndAddresses},
 		{"Withdrawals: allowed by a rule, approved by officers, rejected, refused", s.withdrawals},
 		{"A signer dies; the coordinator dies between signed and broadcast", s.faults},
+		{"Officers change the charter: a veto, a delay, a freeze and its end", s.charterChanges},
 		{"A hostile coordinator talks to the signers directly", s.hostile},
 	}
 	for i, a := range acts {

@@ -13,6 +13,9 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/strongroom/strongroom/internal/devnet"
+	"github.com/strongroom/strongroom/policy/amendment"
+	"github.com/strongroom/strongroom/policy/charter"
+	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/rpc"
 	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
 )
@@ -21,6 +24,7 @@ import (
 type watcher struct {
 	conn *grpc.ClientConn
 	api  strongroomv1.WithdrawalServiceClient
+	law  strongroomv1.CharterServiceClient
 }
 
 func newWatcher(d *devnet.Devnet) (*watcher, error) {
@@ -34,7 +38,7 @@ func newWatcher(d *devnet.Devnet) (*watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &watcher{conn: conn, api: strongroomv1.NewWithdrawalServiceClient(conn)}, nil
+	return &watcher{conn: conn, api: strongroomv1.NewWithdrawalServiceClient(conn), law: strongroomv1.NewCharterServiceClient(conn)}, nil
 }
 
 // await follows a withdrawal's events until it is in one of the states; another state that it cannot leave is an error.
@@ -97,4 +101,28 @@ func refusals(all []*strongroomv1.Refusal) string {
 
 func refusalText(r *strongroomv1.Refusal) string {
 	return fmt.Sprintf("%s: %s: expected %s, found %s", r.GetRule(), r.GetField(), r.GetExpected(), r.GetFound())
+}
+
+// followed reports whether the coordinator has the charter of that number.
+func (w *watcher) followed(ctx context.Context, number uint64) (bool, error) {
+	chain, err := w.law.GetCharterChain(ctx, &strongroomv1.GetCharterChainRequest{FromNumber: number})
+	return len(chain.GetEnacted()) > 0, err
+}
+
+// charter follows the amendments that the coordinator serves, from the pinned genesis, and returns the charter in force.
+func (w *watcher) charter(ctx context.Context, genesis []byte) (*charter.Charter, error) {
+	chain, err := amendment.Open(genesis, canon.KindGenesis.Digest(genesis))
+	if err != nil {
+		return nil, err
+	}
+	served, err := w.law.GetCharterChain(ctx, &strongroomv1.GetCharterChainRequest{})
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range served.GetEnacted() {
+		if chain, err = chain.Follow(entry, canon.TimeOf(time.Now())); err != nil {
+			return nil, err
+		}
+	}
+	return chain.Current(), nil
 }

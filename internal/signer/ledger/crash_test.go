@@ -33,7 +33,7 @@ func written(t *testing.T) (c Config, b []byte, ends []int) {
 	id, err := l.Begin(p.session(t, 1))
 	note(err)
 	note(l.Commit(id, pass))
-	note(l.Record(statement(t, "alice", 1, digest("object"))))
+	note(keep(l, statement(t, "alice", 1, digest("object"))))
 	note(l.See("hot", "main", 1, 4))
 	note(l.Confirm("main", 1, [33]byte{2, 1}))
 	note(l.Close())
@@ -251,7 +251,8 @@ func act(rt *rapid.T, t *testing.T, l *Ledger) {
 				_ = l.Commit(id, pass)
 			}
 		case "statement":
-			_ = l.Record(statement(t, "alice", p.nonce, digest(p.wid)))
+			verb := rapid.SampledFrom([]canon.Verb{canon.StateFreeze, canon.StateReject, canon.StateRevoke}).Draw(rt, "verb")
+			_, _ = l.Record(statementOf(t, verb, p.nonce, digest(p.wid)), at(canon.Time(p.charge)), unchecked)
 		case "address":
 			_ = l.See("hot", "main", 1, p.nonce)
 		}
@@ -269,7 +270,7 @@ func safe(rt *rapid.T, x *Index) {
 }
 
 func FuzzReadRecord(f *testing.F) {
-	_, b, err := newRecord(kindOpen, canon.Digest{}, openRecord{Format: 1, Organisation: organisation, Signer: "node-1", Incarnation: 1})
+	_, b, err := newRecord(kindOpen, canon.Digest{}, openRecord{Format: format, Organisation: organisation, Signer: "node-1", Incarnation: 1})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -277,8 +278,14 @@ func FuzzReadRecord(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	_, said, err := newRecord(kindStatement, canon.Digest{}, statementRecord{Statement: statementOf(f, canon.StateFreeze, 1, organisation), Seen: 7})
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Add(b)
 	f.Add(other)
+	f.Add(said)
+	f.Add(said[headerSize : len(said)-32])
 	f.Add(b[:len(b)-1])
 	f.Add(append(bytes.Clone(b), b...))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -288,7 +295,7 @@ func FuzzReadRecord(f *testing.F) {
 			t.Errorf("size: expected %d, found %d", len(data), size)
 		}
 		// The chain hides the payloads from random changes: try them by themselves too.
-		for k := kindOpen; k <= kindConfirmed; k++ {
+		for k := kindOpen; k <= kindJoined; k++ {
 			y := newIndex(capped{}.Spends)
 			y.length = min(uint64(k)-1, 1)
 			_ = y.apply(record{kind: k, payload: data})

@@ -12,6 +12,10 @@
 //   - an anchor or input that a wid holds is acked for no other wid;
 //   - a nonce lies at most 64 beyond the highest that is held for its account;
 //   - charges count in every limit's window, whatever came of the reservation;
+//   - a statement of an officer is durable before anybody is told so, with the second at which it was first seen, and every COMMITTED after
+//     it was checked against it;
+//   - amendments of the charter take effect by a record, under the same lock: what is checked at a commitment is checked under the charter
+//     that the last record before it left in force;
 //   - a signing session needs a hold under a certificate, each attempt is used once, and COMMITTED is recorded before the last message.
 //
 // Nothing gives an anchor or an input back yet: a wid that was acked holds them for good.

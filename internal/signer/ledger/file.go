@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/strongroom/strongroom/policy"
+	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 )
 
@@ -164,7 +165,7 @@ func Verify(dir string) (Report, error) {
 		return Report{}, fmt.Errorf("ledger: %w", err)
 	}
 	defer f.Close()
-	x := newIndex(func(*canon.Reservation) []policy.Spend { return nil })
+	x := newIndex(func(*charter.Charter, *canon.Reservation) []policy.Spend { return nil })
 	_, torn, err := replay(f, x)
 	if err != nil {
 		return Report{}, err

@@ -1,11 +1,13 @@
 package ledger
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 
 	"github.com/strongroom/strongroom/policy"
+	"github.com/strongroom/strongroom/policy/amendment"
+	"github.com/strongroom/strongroom/policy/approval"
+	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 )
 
@@ -15,7 +17,8 @@ const (
 	MaxReservations = 256
 	// MaxAttempts is the number of sessions for one reservation or one key epoch.
 	MaxAttempts = 256
-	// MaxStatements is the number of statements of one officer.
+	// MaxStatements is the number of statements of one officer with one verb. Each verb counts by itself, so that whoever stole a key
+	// cannot use up what its owner needs to revoke it.
 	MaxStatements = 10_000
 	// MaxNonceGap is how far a nonce may lie beyond the highest that is held for its account.
 	MaxNonceGap = 64
@@ -41,15 +44,22 @@ type Index struct {
 	sessions     map[canon.Digest]*session     // by session id
 	attempts     map[attempt]bool
 	tries        map[attempt]int // by subject, with attempt 0
-	statements   map[canon.Digest][]canon.Signed
-	said         map[canon.Digest]bool // by digest of the statement
-	officers     map[canon.Name]int
+	statements   *approval.Set
 	addresses    map[place]uint64    // the highest that is recorded
 	seen         map[place]uint64    // above it, in the same block of indexes; not on disk
 	nonces       map[string]uint64   // the highest held, by EVM account
 	confirmed    map[keyEpoch][]byte // public keys
 	spends       []policy.Spend
-	spendsOf     func(*canon.Reservation) []policy.Spend
+	spendsOf     func(*charter.Charter, *canon.Reservation) []policy.Spend
+
+	genesis []byte           // encoding; nil: no charter is followed
+	chain   *amendment.Chain // nil if the ledger follows no charter
+	noted   map[canon.Digest]*noted
+	enacted []Enacted
+	freezes *approval.Set // of statements, those freezes that are not lifted
+	began   bool
+
+	verified *verified // what is being appended, nil otherwise
 }
 
 // reservation is one rid, known by an ack of ours, by a certificate, or both.
@@ -94,13 +104,13 @@ type place struct {
 	branch          uint64
 }
 
-func newIndex(spendsOf func(*canon.Reservation) []policy.Spend) *Index {
+func newIndex(spendsOf func(*charter.Charter, *canon.Reservation) []policy.Spend) *Index {
 	return &Index{
 		reservations: make(map[canon.Digest]*reservation), withdrawals: make(map[canon.Digest]*withdrawal),
 		holders: make(map[string]canon.Digest), sessions: make(map[canon.Digest]*session), attempts: make(map[attempt]bool),
-		tries: make(map[attempt]int), statements: make(map[canon.Digest][]canon.Signed), said: make(map[canon.Digest]bool),
-		officers: make(map[canon.Name]int), addresses: make(map[place]uint64), seen: make(map[place]uint64),
+		tries: make(map[attempt]int), statements: approval.NewSet(), addresses: make(map[place]uint64), seen: make(map[place]uint64),
 		nonces: make(map[string]uint64), confirmed: make(map[keyEpoch][]byte), spendsOf: spendsOf,
+		noted: make(map[canon.Digest]*noted), freezes: approval.NewSet(),
 	}
 }
 
@@ -135,10 +145,22 @@ func (x *Index) Confirmed(key canon.Name, epoch uint64) ([]byte, bool) {
 	return slices.Clone(public), ok
 }
 
-// Statements returns what officers said about the object, in the order of arrival.
-func (x *Index) Statements(object canon.Digest) []canon.Signed {
-	return slices.Clone(x.statements[object])
+// Statements returns what officers said about the object.
+func (x *Index) Statements(object canon.Digest) []canon.Signed { return x.statements.About(object) }
+
+// Recorded returns how many statements there are.
+func (x *Index) Recorded() int { return x.statements.Len() }
+
+// Frozen returns the earliest freeze that holds at that time.
+func (x *Index) Frozen(now canon.Time, lapse uint64) (approval.Freeze, bool) {
+	return x.freezes.Frozen(now, lapse)
 }
+
+// Revoked reports whether an officer revoked the key of that approval.KeyDigest.
+func (x *Index) Revoked(key canon.Digest) bool { return x.statements.Revoked(key) }
+
+// Set returns everything officers said. Callers must not add to it, nor keep it.
+func (x *Index) Set() *approval.Set { return x.statements }
 
 // Intents returns the encodings of the intents of all withdrawals, in no particular order.
 func (x *Index) Intents() [][]byte {
@@ -174,6 +196,10 @@ func (x *Index) applyPayload(r record) error {
 		return fmt.Errorf("%w: kind: expected the opening record first and only there, found kind %d", ErrDamaged, r.kind)
 	}
 	switch r.kind {
+	case kindReservation, kindHold, kindSession, kindAddress, kindConfirmed:
+		x.began = true
+	}
+	switch r.kind {
 	case kindOpen:
 		return x.applyOpen(r)
 	case kindReservation:
@@ -192,8 +218,16 @@ func (x *Index) applyPayload(r record) error {
 		return x.applyAddress(r)
 	case kindConfirmed:
 		return x.applyConfirmed(r)
+	case kindProposal:
+		return x.applyProposal(r)
+	case kindEnacted:
+		return x.applyEnacted(r)
+	case kindHeld:
+		return x.applyHeld(r)
+	case kindJoined:
+		return x.applyJoined(r)
 	}
-	return fmt.Errorf("%w: kind: expected 1 to %d, found %d", ErrDamaged, kindConfirmed, r.kind)
+	return fmt.Errorf("%w: kind: expected 1 to %d, found %d", ErrDamaged, kindJoined, r.kind)
 }
 
 func (x *Index) applyOpen(r record) error {
@@ -201,10 +235,16 @@ func (x *Index) applyOpen(r record) error {
 	if err := decode(r.payload, &v); err != nil {
 		return err
 	}
-	if v.Format != 1 {
-		return fmt.Errorf("%w: format: expected 1, found %d", ErrDamaged, v.Format)
+	if v.Format != format {
+		return fmt.Errorf("%w: format: expected %d, found %d", ErrDamaged, format, v.Format)
 	}
 	x.organisation, x.signer, x.incarnation = v.Organisation, v.Signer, v.Incarnation
+	if x.genesis == nil {
+		return nil
+	}
+	if err := x.follow(x.genesis); err != nil {
+		return fmt.Errorf("genesis: %w", err)
+	}
 	return nil
 }
 
@@ -280,7 +320,7 @@ func (x *Index) enter(rid canon.Digest, doc *canon.Reservation, intent []byte) *
 			x.nonces[accountKey(a)] = max(x.nonces[accountKey(a)], a.Number)
 		}
 	}
-	x.spends = append(x.spends, x.spendsOf(doc)...)
+	x.spends = append(x.spends, x.spendsOf(x.current(), doc)...)
 	return e
 }
 
@@ -321,14 +361,14 @@ func (x *Index) applyStatement(r record) error {
 	if err := decode(r.payload, &v); err != nil {
 		return err
 	}
-	var doc canon.Statement
-	if err := canon.Decode(v.Statement.Document, &doc); err != nil {
+	fresh, err := x.statements.Add(v.Statement, v.Seen)
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	x.said[canon.KindStatement.Digest(v.Statement.Document)] = true
-	x.officers[doc.Officer]++
-	x.statements[doc.Object] = append(x.statements[doc.Object], v.Statement)
-	return nil
+	if !fresh {
+		return fmt.Errorf("%w: expected one record for each statement, found a second", ErrDamaged)
+	}
+	return x.freeze(canon.KindStatement.Digest(v.Statement.Document))
 }
 
 func (x *Index) applyAddress(r record) error {
@@ -367,23 +407,4 @@ func attemptOf(s canon.Session) attempt {
 func (a attempt) subject() attempt {
 	a.number = 0
 	return a
-}
-
-// isAccount reports whether the anchor is a nonce of an EVM account; others are outputs of transactions, with ids of 32 bytes.
-func isAccount(a canon.Anchor) bool { return len(a.Account) == 20 }
-
-func accountKey(a canon.Anchor) string {
-	a.Number = 0
-	return anchorKey(a)
-}
-
-// anchorKey is injective: the chain id contains no zero byte, the number has a fixed size.
-func anchorKey(a canon.Anchor) string {
-	b := append([]byte(a.Chain), 0)
-	b = binary.BigEndian.AppendUint64(b, a.Number)
-	return string(append(b, a.Account...))
-}
-
-func anchorText(a canon.Anchor) string {
-	return fmt.Sprintf("%s %x number %d", a.Chain, a.Account, a.Number)
 }

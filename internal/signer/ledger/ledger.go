@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/strongroom/strongroom/policy"
+	"github.com/strongroom/strongroom/policy/amendment"
+	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 )
 
@@ -21,12 +24,12 @@ var (
 	ErrClosed = errors.New("ledger: closed")
 )
 
-// Limits is the arithmetic of the charter's limits; package policy has it.
+// Limits is the arithmetic of the limits of the charter in force, nil for a ledger that follows none; package policy has it.
 type Limits interface {
 	// Spends returns what the reservation takes from each limit.
-	Spends(r *canon.Reservation) []policy.Spend
+	Spends(c *charter.Charter, r *canon.Reservation) []policy.Spend
 	// Check refuses the reservation if its charges do not fit beside the spends; those of the same withdrawal are among them.
-	Check(r *canon.Reservation, spends []policy.Spend) error
+	Check(c *charter.Charter, r *canon.Reservation, spends []policy.Spend) error
 }
 
 // Config says whose ledger to open.
@@ -35,6 +38,8 @@ type Config struct {
 	Organisation canon.Digest
 	Signer       canon.Name
 	Limits       Limits
+	// Genesis is the encoding of the genesis charter, whose amendments the ledger follows; nil means that it follows none.
+	Genesis []byte
 	// Create makes a new ledger where there is none. A signer that ever said anything must not do that.
 	Create bool
 
@@ -51,6 +56,7 @@ type Ledger struct {
 	file   file
 	index  *Index
 	failed error
+	chain  atomic.Pointer[amendment.Chain] // of the index, for readers without the lock
 }
 
 // State is the ledger's position.
@@ -82,11 +88,12 @@ func Open(c Config) (_ *Ledger, err error) {
 		if !c.Create {
 			return nil, fmt.Errorf("%w: %s", ErrMissing, c.Dir)
 		}
-		if err := create(c.Dir, openRecord{Format: 1, Organisation: c.Organisation, Signer: c.Signer, Incarnation: 1}); err != nil {
+		if err := create(c.Dir, openRecord{Format: format, Organisation: c.Organisation, Signer: c.Signer, Incarnation: 1}); err != nil {
 			return nil, err
 		}
 	}
 	x := newIndex(c.Limits.Spends)
+	x.genesis = c.Genesis
 	if c.sync == nil {
 		c.sync = (*os.File).Sync
 	}
@@ -98,7 +105,9 @@ func Open(c Config) (_ *Ledger, err error) {
 		return nil, errors.Join(f.Close(), fmt.Errorf("ledger: expected that of %s in organisation %s, found that of %s in %s",
 			c.Signer, c.Organisation, x.signer, x.organisation))
 	}
-	return &Ledger{limits: c.Limits, lock: lock, cut: cut, file: f, index: x}, nil
+	l := &Ledger{limits: c.Limits, lock: lock, cut: cut, file: f, index: x}
+	l.chain.Store(x.chain)
+	return l, nil
 }
 
 // Repaired returns how many bytes of an incomplete last record were cut off when the ledger was opened.
@@ -155,6 +164,7 @@ func (l *Ledger) append(k kind, v any) error {
 	if err := l.index.apply(r); err != nil {
 		return l.poison(err)
 	}
+	l.chain.Store(l.index.chain)
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/strongroom/strongroom/policy"
+	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
 )
@@ -21,7 +22,7 @@ const testChain = canon.ChainID("eip155:1")
 // capped is a limit without a window: the charges of each withdrawal, the largest of its versions, may add up to cap.
 type capped struct{ cap int64 }
 
-func (c capped) Spends(r *canon.Reservation) []policy.Spend {
+func (c capped) Spends(_ *charter.Charter, r *canon.Reservation) []policy.Spend {
 	var all []policy.Spend
 	for _, charge := range r.Charges {
 		all = append(all, policy.Spend{Limit: charge.Limit, Amount: charge.Amount.Int(), From: r.Stamp, To: r.Until, Withdrawal: r.Withdrawal})
@@ -29,9 +30,9 @@ func (c capped) Spends(r *canon.Reservation) []policy.Spend {
 	return all
 }
 
-func (c capped) Check(r *canon.Reservation, spends []policy.Spend) error {
+func (c capped) Check(_ *charter.Charter, r *canon.Reservation, spends []policy.Spend) error {
 	sum, largest := new(big.Int), map[canon.Digest]*big.Int{}
-	for _, s := range append(slices.Clone(spends), c.Spends(r)...) {
+	for _, s := range append(slices.Clone(spends), c.Spends(nil, r)...) {
 		if m := largest[s.Withdrawal]; m == nil || m.Cmp(s.Amount) < 0 {
 			largest[s.Withdrawal] = s.Amount
 		}
@@ -196,6 +197,17 @@ func statement(t testing.TB, officer canon.Name, serial uint64, object canon.Dig
 		t.Fatal(err)
 	}
 	return canon.Signed{Document: b, Scheme: canon.Ed25519, Signature: make([]byte, 64)}
+}
+
+func unchecked(*Index, canon.Time) error { return nil }
+
+// at is a clock that stands.
+func at(t canon.Time) func() canon.Time { return func() canon.Time { return t } }
+
+// keep records it at second 7, with nothing to check.
+func keep(l *Ledger, statement canon.Signed) error {
+	_, err := l.Record(statement, at(7), unchecked)
+	return err
 }
 
 func TestSameReservationGetsTheSameAckAlsoAfterReopening(t *testing.T) {
@@ -406,7 +418,7 @@ func TestCommitIsRecordedOnceAndOnlyIfTheCheckPasses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Record(statement(t, "alice", 1, digest("object"))); err != nil {
+	if err := keep(l, statement(t, "alice", 1, digest("object"))); err != nil {
 		t.Fatal(err)
 	}
 	err = l.Commit(id, func(x *Index) error {
@@ -443,7 +455,7 @@ func TestStatementsAndAddressesAreKept(t *testing.T) {
 	object := digest("intent")
 	for range 2 {
 		for serial := range uint64(2) {
-			if err := l.Record(statement(t, "alice", serial, object)); err != nil {
+			if err := keep(l, statement(t, "alice", serial, object)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -461,8 +473,13 @@ func TestStatementsAndAddressesAreKept(t *testing.T) {
 	}
 	l = open(t, c)
 	err := l.Read(func(x *Index) error {
-		if got := len(x.Statements(object)); got != 2 {
-			t.Errorf("statements: expected 2, found %d", got)
+		if got := len(x.Statements(object)); got != 2 || x.Recorded() != 2 {
+			t.Errorf("statements: expected 2, found %d and %d", got, x.Recorded())
+		}
+		for _, id := range x.Set().IDs(canon.Digest{}, 9) {
+			if r, ok := x.Set().Get(id); !ok || r.Seen != 7 {
+				t.Errorf("statement: expected it first seen at second 7, found %+v", r)
+			}
 		}
 		if got := x.HighestIndex("hot", "main", 1); got != 64 {
 			t.Errorf("highest index: expected 64, found %d", got)
@@ -474,6 +491,79 @@ func TestStatementsAndAddressesAreKept(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+func statementOf(t testing.TB, verb canon.Verb, serial uint64, object canon.Digest) canon.Signed {
+	t.Helper()
+	b, err := canon.Encode(canon.Statement{Organisation: organisation, Officer: "alice", Serial: serial, Verb: verb, Object: object})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return canon.Signed{Document: b, Scheme: canon.Ed25519, Signature: make([]byte, 64)}
+}
+
+func TestWhatTheCheckRefusesIsNotRecordedAndWhatIsKnownIsNotChecked(t *testing.T) {
+	c := config(t)
+	l := open(t, c)
+	freeze, revoke := statementOf(t, canon.StateFreeze, 1, organisation), statementOf(t, canon.StateRevoke, 1, digest("key"))
+	no := func(*Index, canon.Time) error { return refusal.New("statement", "officer", "another", "this") }
+	_, err := l.Record(freeze, at(5), no)
+	refused(t, err, "statement", "officer")
+	if l.State().Length != 1 {
+		t.Errorf("length: expected 1 after a refusal, found %d", l.State().Length)
+	}
+	_, err = l.Record(canon.Signed{Document: []byte{1}}, at(5), unchecked)
+	refused(t, err, "statement", "document")
+	for _, s := range []canon.Signed{freeze, revoke} {
+		if fresh, err := l.Record(s, at(5), unchecked); err != nil || !fresh {
+			t.Errorf("expected it recorded, found %v, %v", fresh, err)
+		}
+		if fresh, err := l.Record(s, at(6), no); err != nil || fresh {
+			t.Errorf("again: expected nothing new and no check, found %v, %v", fresh, err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, c)
+	if f, ok := l.Frozen(14, 10); !ok || f.Officer != "alice" || f.Since != 5 || f.Until != 15 {
+		t.Errorf("after reopening: expected alice's freeze from 5 to 15, found %+v, %v", f, ok)
+	}
+	if _, ok := l.Frozen(15, 10); ok || !l.Revoked(digest("key")) || l.Revoked(digest("another")) || l.Recorded() != 2 {
+		t.Errorf("after reopening: expected no freeze at 15 and one key revoked, found %v, %d statements", ok, l.Recorded())
+	}
+}
+
+func TestStatementsOfAnOfficerAreBoundedByVerb(t *testing.T) {
+	l := open(t, config(t))
+	l.file = unsynced{l.file}
+	for serial := range uint64(MaxStatements) {
+		if err := keep(l, statementOf(t, canon.StateReject, serial, digest("intent"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused(t, keep(l, statementOf(t, canon.StateReject, MaxStatements, digest("intent"))), "statements", "officer")
+	if err := keep(l, statementOf(t, canon.StateRevoke, 1, digest("key"))); err != nil {
+		t.Errorf("another verb: expected it recorded, found %v", err)
+	}
+	if err := keep(l, statement(t, "bob", 1, digest("intent"))); err != nil {
+		t.Errorf("another officer: expected it recorded, found %v", err)
+	}
+}
+
+// unsynced is a file that a test fills fast.
+type unsynced struct{ file }
+
+func (unsynced) Sync() error { return nil }
+
+func TestAnotherFormatIsRefused(t *testing.T) {
+	c := config(t)
+	if err := create(c.Dir, openRecord{Format: 1, Organisation: organisation, Signer: "node-1", Incarnation: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(c); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "format: expected 2, found 1") {
+		t.Errorf("expected a refusal of format 1, found %v", err)
 	}
 }
 

@@ -98,7 +98,7 @@ func (x *Index) mayReserve(rid canon.Digest, doc *canon.Reservation, startNonce 
 		x.free(fmt.Sprintf("inputs[%d]", i), input, doc.Withdrawal, &failures)
 	}
 	x.nonceGap(doc.Anchor, startNonce, &failures)
-	failures.Join("limit", "charges", limits.Check(doc, x.spends))
+	failures.Join("limit", "charges", limits.Check(x.current(), doc, x.spends))
 	return failures.Err()
 }
 

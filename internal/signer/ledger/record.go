@@ -30,6 +30,9 @@ const (
 	maxPayload    = 1 << 20
 )
 
+// format is the version of the payloads. Format 1 had no time in the records of statements.
+const format = 2
+
 const recordDomain = "strongroom/ledger-record/v1\x00"
 
 // errTorn says that the file ends within a record.
@@ -54,6 +57,10 @@ const (
 	kindStatement   kind = 7
 	kindAddress     kind = 8
 	kindConfirmed   kind = 9
+	kindProposal    kind = 10
+	kindEnacted     kind = 11
+	kindHeld        kind = 12
+	kindJoined      kind = 13
 )
 
 // record is one entry; hash covers everything before it in the file.
@@ -67,7 +74,7 @@ type record struct {
 type (
 	// openRecord is the first record and says whose ledger this is.
 	openRecord struct {
-		Format       uint64       `cbor:"1,keyasint"` // 1
+		Format       uint64       `cbor:"1,keyasint"` // see format
 		Organisation canon.Digest `cbor:"2,keyasint"`
 		Signer       canon.Name   `cbor:"3,keyasint"`
 		Incarnation  uint64       `cbor:"4,keyasint"`
@@ -98,8 +105,10 @@ type (
 		Attempt     uint64       `cbor:"2,keyasint"`
 		Session     canon.Digest `cbor:"3,keyasint"`
 	}
+	// statementRecord is what an officer said. Where it stands among the commitments says what it could still stop.
 	statementRecord struct {
 		Statement canon.Signed `cbor:"1,keyasint"`
+		Seen      canon.Time   `cbor:"2,keyasint"` // when it was recorded: a freeze lapses counting from here
 	}
 	// addressRecord is the first address seen of a block of addressBlock indexes; the others of the block make no record.
 	addressRecord struct {
@@ -113,6 +122,25 @@ type (
 		Key    canon.Name `cbor:"1,keyasint"`
 		Epoch  uint64     `cbor:"2,keyasint"`
 		Public []byte     `cbor:"3,keyasint"` // compressed
+	}
+	// proposalRecord is an amendment that officers proposed, or further approvals of one. How long it was held counts from the first.
+	proposalRecord struct {
+		Entry []byte     `cbor:"1,keyasint"` // encoding of canon.CharterEntry
+		Seen  canon.Time `cbor:"2,keyasint"`
+	}
+	// enactedRecord changes the charter in force for everything that follows it.
+	enactedRecord struct {
+		Entry []byte     `cbor:"1,keyasint"` // encoding of canon.CharterEntry
+		Time  canon.Time `cbor:"2,keyasint"` // at which it was verified
+	}
+	// heldRecord keeps this signer's word about a proposal.
+	heldRecord struct {
+		Held canon.Signed `cbor:"1,keyasint"` // of canon.Held
+	}
+	// joinedRecord means that a quorum of the signers said that this charter is in force, when this one was new.
+	joinedRecord struct {
+		Number  uint64       `cbor:"1,keyasint"`
+		Charter canon.Digest `cbor:"2,keyasint"`
 	}
 )
 

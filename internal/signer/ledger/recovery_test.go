@@ -28,7 +28,7 @@ func TestZerosUpToTheEndAreCutOff(t *testing.T) {
 		if l.State().Length != uint64(len(ends)-1) || l.Repaired() != int64(zeros) {
 			t.Errorf("%d zeros: expected %d records, found %d, and %d bytes cut", zeros, len(ends)-1, l.State().Length, l.Repaired())
 		}
-		if err := l.Record(statement(t, "alice", 2, digest("object"))); err != nil {
+		if err := keep(l, statement(t, "alice", 2, digest("object"))); err != nil {
 			t.Errorf("%d zeros: expected to go on, found %v", zeros, err)
 		}
 		if err := l.Close(); err != nil {

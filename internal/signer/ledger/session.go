@@ -66,23 +66,6 @@ func (l *Ledger) Commit(id canon.Digest, check func(*Index) error) error {
 	})
 }
 
-// Record records an officer's statement, whose signature the caller has verified. The same statement again changes nothing.
-func (l *Ledger) Record(statement canon.Signed) error {
-	var doc canon.Statement
-	if err := canon.Decode(statement.Document, &doc); err != nil {
-		return refusal.New("statement", "statement", "the encoding of a statement", err.Error())
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.index.said[canon.KindStatement.Digest(statement.Document)] {
-		return l.failed // what was recorded is durable, unless a write failed since
-	}
-	if n := l.index.officers[doc.Officer]; n >= MaxStatements {
-		return refusal.New("statements", "officer", fmt.Sprintf("at most %d statements of %s", MaxStatements, doc.Officer), "one more")
-	}
-	return l.append(kindStatement, statementRecord{Statement: statement})
-}
-
 // See notes that an address is in use. Only the first index of a block above the highest makes a record: a caller that asks for one address
 // after another writes one record for addressBlock of them. What is not recorded is forgotten when the ledger closes.
 func (l *Ledger) See(wallet, account canon.Name, branch, index uint64) error {
@@ -126,11 +109,4 @@ func (l *Ledger) Confirmed(key canon.Name, epoch uint64) ([]byte, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.index.Confirmed(key, epoch)
-}
-
-// Statements returns what officers said about the object, in the order of arrival.
-func (l *Ledger) Statements(object canon.Digest) []canon.Signed {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.index.Statements(object)
 }

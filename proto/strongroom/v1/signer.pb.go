@@ -12,6 +12,7 @@ package strongroomv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -65,8 +66,10 @@ type GetSignerStatusResponse struct {
 	Status *SignerStatus          `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
 	// Safe-prime parameters for key generation are made ahead and parked.
 	ParametersReady bool `protobuf:"varint,2,opt,name=parameters_ready,json=parametersReady,proto3" json:"parameters_ready,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The freezes that hold at this signer now, earliest first: it acks and signs nothing while there is one.
+	Freezes       []*Freeze `protobuf:"bytes,3,rep,name=freezes,proto3" json:"freezes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetSignerStatusResponse) Reset() {
@@ -113,6 +116,83 @@ func (x *GetSignerStatusResponse) GetParametersReady() bool {
 	return false
 }
 
+func (x *GetSignerStatusResponse) GetFreezes() []*Freeze {
+	if x != nil {
+		return x.Freezes
+	}
+	return nil
+}
+
+type Freeze struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Officer string                 `protobuf:"bytes,1,opt,name=officer,proto3" json:"officer,omitempty"`
+	// Digest of the statement, 32 bytes.
+	Statement []byte `protobuf:"bytes,2,opt,name=statement,proto3" json:"statement,omitempty"`
+	// When this signer first recorded it, and when it lapses here.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	Until         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Freeze) Reset() {
+	*x = Freeze{}
+	mi := &file_strongroom_v1_signer_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Freeze) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Freeze) ProtoMessage() {}
+
+func (x *Freeze) ProtoReflect() protoreflect.Message {
+	mi := &file_strongroom_v1_signer_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
+func (*Freeze) Descriptor() ([]byte, []int) {
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Freeze) GetOfficer() string {
+	if x != nil {
+		return x.Officer
+	}
+	return ""
+}
+
+func (x *Freeze) GetStatement() []byte {
+	if x != nil {
+		return x.Statement
+	}
+	return nil
+}
+
+func (x *Freeze) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Freeze) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
 type ReserveRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Encoding of canon.Evidence.
@@ -125,7 +205,7 @@ type ReserveRequest struct {
 
 func (x *ReserveRequest) Reset() {
 	*x = ReserveRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[2]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -137,7 +217,7 @@ func (x *ReserveRequest) String() string {
 func (*ReserveRequest) ProtoMessage() {}
 
 func (x *ReserveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[2]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -150,7 +230,7 @@ func (x *ReserveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReserveRequest.ProtoReflect.Descriptor instead.
 func (*ReserveRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{2}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ReserveRequest) GetEvidence() []byte {
@@ -176,7 +256,7 @@ type ReserveResponse struct {
 
 func (x *ReserveResponse) Reset() {
 	*x = ReserveResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[3]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -188,7 +268,7 @@ func (x *ReserveResponse) String() string {
 func (*ReserveResponse) ProtoMessage() {}
 
 func (x *ReserveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[3]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -201,7 +281,7 @@ func (x *ReserveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReserveResponse.ProtoReflect.Descriptor instead.
 func (*ReserveResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{3}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ReserveResponse) GetAck() *Signed {
@@ -226,7 +306,7 @@ type SignRequest struct {
 
 func (x *SignRequest) Reset() {
 	*x = SignRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[4]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -238,7 +318,7 @@ func (x *SignRequest) String() string {
 func (*SignRequest) ProtoMessage() {}
 
 func (x *SignRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[4]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -251,7 +331,7 @@ func (x *SignRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignRequest.ProtoReflect.Descriptor instead.
 func (*SignRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{4}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SignRequest) GetEvidence() []byte {
@@ -294,7 +374,7 @@ type SignResponse struct {
 
 func (x *SignResponse) Reset() {
 	*x = SignResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[5]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -306,7 +386,7 @@ func (x *SignResponse) String() string {
 func (*SignResponse) ProtoMessage() {}
 
 func (x *SignResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[5]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -319,7 +399,7 @@ func (x *SignResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignResponse.ProtoReflect.Descriptor instead.
 func (*SignResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{5}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SignResponse) GetSignatures() [][]byte {
@@ -348,7 +428,7 @@ type AttestAddressRequest struct {
 
 func (x *AttestAddressRequest) Reset() {
 	*x = AttestAddressRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[6]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -360,7 +440,7 @@ func (x *AttestAddressRequest) String() string {
 func (*AttestAddressRequest) ProtoMessage() {}
 
 func (x *AttestAddressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[6]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -373,7 +453,7 @@ func (x *AttestAddressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttestAddressRequest.ProtoReflect.Descriptor instead.
 func (*AttestAddressRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{6}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AttestAddressRequest) GetWallet() string {
@@ -413,7 +493,7 @@ type AttestAddressResponse struct {
 
 func (x *AttestAddressResponse) Reset() {
 	*x = AttestAddressResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[7]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -425,7 +505,7 @@ func (x *AttestAddressResponse) String() string {
 func (*AttestAddressResponse) ProtoMessage() {}
 
 func (x *AttestAddressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[7]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -438,7 +518,7 @@ func (x *AttestAddressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttestAddressResponse.ProtoReflect.Descriptor instead.
 func (*AttestAddressResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{7}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AttestAddressResponse) GetAttestation() *Signed {
@@ -458,7 +538,7 @@ type GetCertificateRequest struct {
 
 func (x *GetCertificateRequest) Reset() {
 	*x = GetCertificateRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[8]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -470,7 +550,7 @@ func (x *GetCertificateRequest) String() string {
 func (*GetCertificateRequest) ProtoMessage() {}
 
 func (x *GetCertificateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[8]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -483,7 +563,7 @@ func (x *GetCertificateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCertificateRequest.ProtoReflect.Descriptor instead.
 func (*GetCertificateRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{8}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetCertificateRequest) GetName() string {
@@ -503,7 +583,7 @@ type GetCertificateResponse struct {
 
 func (x *GetCertificateResponse) Reset() {
 	*x = GetCertificateResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[9]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -515,7 +595,7 @@ func (x *GetCertificateResponse) String() string {
 func (*GetCertificateResponse) ProtoMessage() {}
 
 func (x *GetCertificateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[9]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -528,7 +608,7 @@ func (x *GetCertificateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCertificateResponse.ProtoReflect.Descriptor instead.
 func (*GetCertificateResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{9}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetCertificateResponse) GetCertificate() []byte {
@@ -549,7 +629,7 @@ type JoinKeygenRequest struct {
 
 func (x *JoinKeygenRequest) Reset() {
 	*x = JoinKeygenRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[10]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -561,7 +641,7 @@ func (x *JoinKeygenRequest) String() string {
 func (*JoinKeygenRequest) ProtoMessage() {}
 
 func (x *JoinKeygenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[10]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -574,7 +654,7 @@ func (x *JoinKeygenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinKeygenRequest.ProtoReflect.Descriptor instead.
 func (*JoinKeygenRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{10}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *JoinKeygenRequest) GetKey() string {
@@ -600,7 +680,7 @@ type JoinKeygenResponse struct {
 
 func (x *JoinKeygenResponse) Reset() {
 	*x = JoinKeygenResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[11]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -612,7 +692,7 @@ func (x *JoinKeygenResponse) String() string {
 func (*JoinKeygenResponse) ProtoMessage() {}
 
 func (x *JoinKeygenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[11]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -625,7 +705,7 @@ func (x *JoinKeygenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinKeygenResponse.ProtoReflect.Descriptor instead.
 func (*JoinKeygenResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{11}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *JoinKeygenResponse) GetKey() *KeyStatus {
@@ -644,7 +724,7 @@ type SubmitSignerStatementRequest struct {
 
 func (x *SubmitSignerStatementRequest) Reset() {
 	*x = SubmitSignerStatementRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[12]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -656,7 +736,7 @@ func (x *SubmitSignerStatementRequest) String() string {
 func (*SubmitSignerStatementRequest) ProtoMessage() {}
 
 func (x *SubmitSignerStatementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[12]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -669,7 +749,7 @@ func (x *SubmitSignerStatementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSignerStatementRequest.ProtoReflect.Descriptor instead.
 func (*SubmitSignerStatementRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{12}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SubmitSignerStatementRequest) GetStatement() *Signed {
@@ -689,7 +769,7 @@ type SubmitSignerStatementResponse struct {
 
 func (x *SubmitSignerStatementResponse) Reset() {
 	*x = SubmitSignerStatementResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[13]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -701,7 +781,7 @@ func (x *SubmitSignerStatementResponse) String() string {
 func (*SubmitSignerStatementResponse) ProtoMessage() {}
 
 func (x *SubmitSignerStatementResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[13]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -714,7 +794,7 @@ func (x *SubmitSignerStatementResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSignerStatementResponse.ProtoReflect.Descriptor instead.
 func (*SubmitSignerStatementResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{13}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SubmitSignerStatementResponse) GetSigner() string {
@@ -722,6 +802,167 @@ func (x *SubmitSignerStatementResponse) GetSigner() string {
 		return x.Signer
 	}
 	return ""
+}
+
+type ListStatementsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 256; 0 means 256.
+	PageSize uint32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// From the answer before; empty for the first page. Statements that are recorded between pages may be left out.
+	PageToken     []byte `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStatementsRequest) Reset() {
+	*x = ListStatementsRequest{}
+	mi := &file_strongroom_v1_signer_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStatementsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStatementsRequest) ProtoMessage() {}
+
+func (x *ListStatementsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_strongroom_v1_signer_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStatementsRequest.ProtoReflect.Descriptor instead.
+func (*ListStatementsRequest) Descriptor() ([]byte, []int) {
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListStatementsRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListStatementsRequest) GetPageToken() []byte {
+	if x != nil {
+		return x.PageToken
+	}
+	return nil
+}
+
+type ListStatementsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order of their digests.
+	Statements []*RecordedStatement `protobuf:"bytes,1,rep,name=statements,proto3" json:"statements,omitempty"`
+	// Empty after the last page.
+	NextPageToken []byte `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStatementsResponse) Reset() {
+	*x = ListStatementsResponse{}
+	mi := &file_strongroom_v1_signer_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStatementsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStatementsResponse) ProtoMessage() {}
+
+func (x *ListStatementsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_strongroom_v1_signer_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStatementsResponse.ProtoReflect.Descriptor instead.
+func (*ListStatementsResponse) Descriptor() ([]byte, []int) {
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListStatementsResponse) GetStatements() []*RecordedStatement {
+	if x != nil {
+		return x.Statements
+	}
+	return nil
+}
+
+func (x *ListStatementsResponse) GetNextPageToken() []byte {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return nil
+}
+
+type RecordedStatement struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Statement *Signed                `protobuf:"bytes,1,opt,name=statement,proto3" json:"statement,omitempty"`
+	// When this signer first recorded it.
+	FirstSeen     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=first_seen,json=firstSeen,proto3" json:"first_seen,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordedStatement) Reset() {
+	*x = RecordedStatement{}
+	mi := &file_strongroom_v1_signer_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordedStatement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordedStatement) ProtoMessage() {}
+
+func (x *RecordedStatement) ProtoReflect() protoreflect.Message {
+	mi := &file_strongroom_v1_signer_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordedStatement.ProtoReflect.Descriptor instead.
+func (*RecordedStatement) Descriptor() ([]byte, []int) {
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *RecordedStatement) GetStatement() *Signed {
+	if x != nil {
+		return x.Statement
+	}
+	return nil
+}
+
+func (x *RecordedStatement) GetFirstSeen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FirstSeen
+	}
+	return nil
 }
 
 type ListSeenIntentsRequest struct {
@@ -732,7 +973,7 @@ type ListSeenIntentsRequest struct {
 
 func (x *ListSeenIntentsRequest) Reset() {
 	*x = ListSeenIntentsRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[14]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -744,7 +985,7 @@ func (x *ListSeenIntentsRequest) String() string {
 func (*ListSeenIntentsRequest) ProtoMessage() {}
 
 func (x *ListSeenIntentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[14]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -757,7 +998,7 @@ func (x *ListSeenIntentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSeenIntentsRequest.ProtoReflect.Descriptor instead.
 func (*ListSeenIntentsRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{14}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{18}
 }
 
 type ListSeenIntentsResponse struct {
@@ -769,7 +1010,7 @@ type ListSeenIntentsResponse struct {
 
 func (x *ListSeenIntentsResponse) Reset() {
 	*x = ListSeenIntentsResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[15]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -781,7 +1022,7 @@ func (x *ListSeenIntentsResponse) String() string {
 func (*ListSeenIntentsResponse) ProtoMessage() {}
 
 func (x *ListSeenIntentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[15]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -794,7 +1035,7 @@ func (x *ListSeenIntentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSeenIntentsResponse.ProtoReflect.Descriptor instead.
 func (*ListSeenIntentsResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{15}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListSeenIntentsResponse) GetIntents() [][]byte {
@@ -817,7 +1058,7 @@ type Frame struct {
 
 func (x *Frame) Reset() {
 	*x = Frame{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[16]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -829,7 +1070,7 @@ func (x *Frame) String() string {
 func (*Frame) ProtoMessage() {}
 
 func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[16]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -842,7 +1083,7 @@ func (x *Frame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frame.ProtoReflect.Descriptor instead.
 func (*Frame) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{16}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Frame) GetEnvelope() []byte {
@@ -875,7 +1116,7 @@ type DeliverResponse struct {
 
 func (x *DeliverResponse) Reset() {
 	*x = DeliverResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[17]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +1128,7 @@ func (x *DeliverResponse) String() string {
 func (*DeliverResponse) ProtoMessage() {}
 
 func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[17]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +1141,7 @@ func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverResponse.ProtoReflect.Descriptor instead.
 func (*DeliverResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{17}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DeliverResponse) GetAccepted() uint64 {
@@ -910,15 +1151,316 @@ func (x *DeliverResponse) GetAccepted() uint64 {
 	return 0
 }
 
+type ShareStatementsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 256.
+	Statements    []*Signed `protobuf:"bytes,1,rep,name=statements,proto3" json:"statements,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShareStatementsRequest) Reset() {
+	*x = ShareStatementsRequest{}
+	mi := &file_strongroom_v1_signer_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShareStatementsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShareStatementsRequest) ProtoMessage() {}
+
+func (x *ShareStatementsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_strongroom_v1_signer_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShareStatementsRequest.ProtoReflect.Descriptor instead.
+func (*ShareStatementsRequest) Descriptor() ([]byte, []int) {
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ShareStatementsRequest) GetStatements() []*Signed {
+	if x != nil {
+		return x.Statements
+	}
+	return nil
+}
+
+type ShareStatementsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many were new.
+	Recorded      uint32 `protobuf:"varint,1,opt,name=recorded,proto3" json:"recorded,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShareStatementsResponse) Reset() {
+	*x = ShareStatementsResponse{}
+	mi := &file_strongroom_v1_signer_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShareStatementsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShareStatementsResponse) ProtoMessage() {}
+
+func (x *ShareStatementsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_strongroom_v1_signer_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShareStatementsResponse.ProtoReflect.Descriptor instead.
+func (*ShareStatementsResponse) Descriptor() ([]byte, []int) {
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ShareStatementsResponse) GetRecorded() uint32 {
+	if x != nil {
+		return x.Recorded
+	}
+	return 0
+}
+
+type CompareStatementsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Digest of the caller's set of statements, 32 bytes.
+	Set []byte `protobuf:"bytes,1,opt,name=set,proto3" json:"set,omitempty"`
+	// Digest after which the answer begins, 32 bytes; empty for the first.
+	After         []byte `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareStatementsRequest) Reset() {
+	*x = CompareStatementsRequest{}
+	mi := &file_strongroom_v1_signer_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareStatementsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareStatementsRequest) ProtoMessage() {}
+
+func (x *CompareStatementsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_strongroom_v1_signer_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareStatementsRequest.ProtoReflect.Descriptor instead.
+func (*CompareStatementsRequest) Descriptor() ([]byte, []int) {
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *CompareStatementsRequest) GetSet() []byte {
+	if x != nil {
+		return x.Set
+	}
+	return nil
+}
+
+func (x *CompareStatementsRequest) GetAfter() []byte {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+type CompareStatementsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Same  bool                   `protobuf:"varint,1,opt,name=same,proto3" json:"same,omitempty"`
+	// If not the same: at most 4096 digests of statements, 32 bytes each, in order.
+	Statements [][]byte `protobuf:"bytes,2,rep,name=statements,proto3" json:"statements,omitempty"`
+	// There are further ones.
+	More          bool `protobuf:"varint,3,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareStatementsResponse) Reset() {
+	*x = CompareStatementsResponse{}
+	mi := &file_strongroom_v1_signer_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareStatementsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareStatementsResponse) ProtoMessage() {}
+
+func (x *CompareStatementsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_strongroom_v1_signer_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareStatementsResponse.ProtoReflect.Descriptor instead.
+func (*CompareStatementsResponse) Descriptor() ([]byte, []int) {
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *CompareStatementsResponse) GetSame() bool {
+	if x != nil {
+		return x.Same
+	}
+	return false
+}
+
+func (x *CompareStatementsResponse) GetStatements() [][]byte {
+	if x != nil {
+		return x.Statements
+	}
+	return nil
+}
+
+func (x *CompareStatementsResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+type FetchStatementsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 256 digests.
+	Statements    [][]byte `protobuf:"bytes,1,rep,name=statements,proto3" json:"statements,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchStatementsRequest) Reset() {
+	*x = FetchStatementsRequest{}
+	mi := &file_strongroom_v1_signer_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchStatementsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchStatementsRequest) ProtoMessage() {}
+
+func (x *FetchStatementsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_strongroom_v1_signer_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchStatementsRequest.ProtoReflect.Descriptor instead.
+func (*FetchStatementsRequest) Descriptor() ([]byte, []int) {
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *FetchStatementsRequest) GetStatements() [][]byte {
+	if x != nil {
+		return x.Statements
+	}
+	return nil
+}
+
+type FetchStatementsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Statements    []*Signed              `protobuf:"bytes,1,rep,name=statements,proto3" json:"statements,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchStatementsResponse) Reset() {
+	*x = FetchStatementsResponse{}
+	mi := &file_strongroom_v1_signer_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchStatementsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchStatementsResponse) ProtoMessage() {}
+
+func (x *FetchStatementsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_strongroom_v1_signer_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchStatementsResponse.ProtoReflect.Descriptor instead.
+func (*FetchStatementsResponse) Descriptor() ([]byte, []int) {
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *FetchStatementsResponse) GetStatements() []*Signed {
+	if x != nil {
+		return x.Statements
+	}
+	return nil
+}
+
 var File_strongroom_v1_signer_proto protoreflect.FileDescriptor
 
 const file_strongroom_v1_signer_proto_rawDesc = "" +
 	"\n" +
-	"\x1astrongroom/v1/signer.proto\x12\rstrongroom.v1\x1a\x1bstrongroom/v1/custody.proto\"\x18\n" +
-	"\x16GetSignerStatusRequest\"y\n" +
+	"\x1astrongroom/v1/signer.proto\x12\rstrongroom.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bstrongroom/v1/custody.proto\"\x18\n" +
+	"\x16GetSignerStatusRequest\"\xaa\x01\n" +
 	"\x17GetSignerStatusResponse\x123\n" +
 	"\x06status\x18\x01 \x01(\v2\x1b.strongroom.v1.SignerStatusR\x06status\x12)\n" +
-	"\x10parameters_ready\x18\x02 \x01(\bR\x0fparametersReady\"N\n" +
+	"\x10parameters_ready\x18\x02 \x01(\bR\x0fparametersReady\x12/\n" +
+	"\afreezes\x18\x03 \x03(\v2\x15.strongroom.v1.FreezeR\afreezes\"\xa4\x01\n" +
+	"\x06Freeze\x12\x18\n" +
+	"\aofficer\x18\x01 \x01(\tR\aofficer\x12\x1c\n" +
+	"\tstatement\x18\x02 \x01(\fR\tstatement\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
+	"\x05until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"N\n" +
 	"\x0eReserveRequest\x12\x1a\n" +
 	"\bevidence\x18\x01 \x01(\fR\bevidence\x12 \n" +
 	"\vreservation\x18\x02 \x01(\fR\vreservation\":\n" +
@@ -954,7 +1496,20 @@ const file_strongroom_v1_signer_proto_rawDesc = "" +
 	"\x1cSubmitSignerStatementRequest\x123\n" +
 	"\tstatement\x18\x01 \x01(\v2\x15.strongroom.v1.SignedR\tstatement\"7\n" +
 	"\x1dSubmitSignerStatementResponse\x12\x16\n" +
-	"\x06signer\x18\x01 \x01(\tR\x06signer\"\x18\n" +
+	"\x06signer\x18\x01 \x01(\tR\x06signer\"S\n" +
+	"\x15ListStatementsRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\rR\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\fR\tpageToken\"\x82\x01\n" +
+	"\x16ListStatementsResponse\x12@\n" +
+	"\n" +
+	"statements\x18\x01 \x03(\v2 .strongroom.v1.RecordedStatementR\n" +
+	"statements\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\fR\rnextPageToken\"\x83\x01\n" +
+	"\x11RecordedStatement\x123\n" +
+	"\tstatement\x18\x01 \x01(\v2\x15.strongroom.v1.SignedR\tstatement\x129\n" +
+	"\n" +
+	"first_seen\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tfirstSeen\"\x18\n" +
 	"\x16ListSeenIntentsRequest\"3\n" +
 	"\x17ListSeenIntentsResponse\x12\x18\n" +
 	"\aintents\x18\x01 \x03(\fR\aintents\"[\n" +
@@ -963,7 +1518,30 @@ const file_strongroom_v1_signer_proto_rawDesc = "" +
 	"\tsignature\x18\x02 \x01(\fR\tsignature\x12\x18\n" +
 	"\apayload\x18\x03 \x01(\fR\apayload\"-\n" +
 	"\x0fDeliverResponse\x12\x1a\n" +
-	"\baccepted\x18\x01 \x01(\x04R\baccepted2\x8a\x04\n" +
+	"\baccepted\x18\x01 \x01(\x04R\baccepted\"O\n" +
+	"\x16ShareStatementsRequest\x125\n" +
+	"\n" +
+	"statements\x18\x01 \x03(\v2\x15.strongroom.v1.SignedR\n" +
+	"statements\"5\n" +
+	"\x17ShareStatementsResponse\x12\x1a\n" +
+	"\brecorded\x18\x01 \x01(\rR\brecorded\"B\n" +
+	"\x18CompareStatementsRequest\x12\x10\n" +
+	"\x03set\x18\x01 \x01(\fR\x03set\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\fR\x05after\"c\n" +
+	"\x19CompareStatementsResponse\x12\x12\n" +
+	"\x04same\x18\x01 \x01(\bR\x04same\x12\x1e\n" +
+	"\n" +
+	"statements\x18\x02 \x03(\fR\n" +
+	"statements\x12\x12\n" +
+	"\x04more\x18\x03 \x01(\bR\x04more\"8\n" +
+	"\x16FetchStatementsRequest\x12\x1e\n" +
+	"\n" +
+	"statements\x18\x01 \x03(\fR\n" +
+	"statements\"P\n" +
+	"\x17FetchStatementsResponse\x125\n" +
+	"\n" +
+	"statements\x18\x01 \x03(\v2\x15.strongroom.v1.SignedR\n" +
+	"statements2\x8a\x04\n" +
 	"\rSignerService\x12`\n" +
 	"\x0fGetSignerStatus\x12%.strongroom.v1.GetSignerStatusRequest\x1a&.strongroom.v1.GetSignerStatusResponse\x12H\n" +
 	"\aReserve\x12\x1d.strongroom.v1.ReserveRequest\x1a\x1e.strongroom.v1.ReserveResponse\x12?\n" +
@@ -971,12 +1549,16 @@ const file_strongroom_v1_signer_proto_rawDesc = "" +
 	"\rAttestAddress\x12#.strongroom.v1.AttestAddressRequest\x1a$.strongroom.v1.AttestAddressResponse\x12]\n" +
 	"\x0eGetCertificate\x12$.strongroom.v1.GetCertificateRequest\x1a%.strongroom.v1.GetCertificateResponse\x12Q\n" +
 	"\n" +
-	"JoinKeygen\x12 .strongroom.v1.JoinKeygenRequest\x1a!.strongroom.v1.JoinKeygenResponse2\xe6\x01\n" +
+	"JoinKeygen\x12 .strongroom.v1.JoinKeygenRequest\x1a!.strongroom.v1.JoinKeygenResponse2\xc5\x02\n" +
 	"\x0eOfficerService\x12r\n" +
-	"\x15SubmitSignerStatement\x12+.strongroom.v1.SubmitSignerStatementRequest\x1a,.strongroom.v1.SubmitSignerStatementResponse\x12`\n" +
-	"\x0fListSeenIntents\x12%.strongroom.v1.ListSeenIntentsRequest\x1a&.strongroom.v1.ListSeenIntentsResponse2P\n" +
+	"\x15SubmitSignerStatement\x12+.strongroom.v1.SubmitSignerStatementRequest\x1a,.strongroom.v1.SubmitSignerStatementResponse\x12]\n" +
+	"\x0eListStatements\x12$.strongroom.v1.ListStatementsRequest\x1a%.strongroom.v1.ListStatementsResponse\x12`\n" +
+	"\x0fListSeenIntents\x12%.strongroom.v1.ListSeenIntentsRequest\x1a&.strongroom.v1.ListSeenIntentsResponse2\xfc\x02\n" +
 	"\vPeerService\x12A\n" +
-	"\aDeliver\x12\x14.strongroom.v1.Frame\x1a\x1e.strongroom.v1.DeliverResponse(\x01BCZAgithub.com/strongroom/strongroom/proto/strongroom/v1;strongroomv1b\x06proto3"
+	"\aDeliver\x12\x14.strongroom.v1.Frame\x1a\x1e.strongroom.v1.DeliverResponse(\x01\x12`\n" +
+	"\x0fShareStatements\x12%.strongroom.v1.ShareStatementsRequest\x1a&.strongroom.v1.ShareStatementsResponse\x12f\n" +
+	"\x11CompareStatements\x12'.strongroom.v1.CompareStatementsRequest\x1a(.strongroom.v1.CompareStatementsResponse\x12`\n" +
+	"\x0fFetchStatements\x12%.strongroom.v1.FetchStatementsRequest\x1a&.strongroom.v1.FetchStatementsResponseBCZAgithub.com/strongroom/strongroom/proto/strongroom/v1;strongroomv1b\x06proto3"
 
 var (
 	file_strongroom_v1_signer_proto_rawDescOnce sync.Once
@@ -990,59 +1572,86 @@ func file_strongroom_v1_signer_proto_rawDescGZIP() []byte {
 	return file_strongroom_v1_signer_proto_rawDescData
 }
 
-var file_strongroom_v1_signer_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_strongroom_v1_signer_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_strongroom_v1_signer_proto_goTypes = []any{
 	(*GetSignerStatusRequest)(nil),        // 0: strongroom.v1.GetSignerStatusRequest
 	(*GetSignerStatusResponse)(nil),       // 1: strongroom.v1.GetSignerStatusResponse
-	(*ReserveRequest)(nil),                // 2: strongroom.v1.ReserveRequest
-	(*ReserveResponse)(nil),               // 3: strongroom.v1.ReserveResponse
-	(*SignRequest)(nil),                   // 4: strongroom.v1.SignRequest
-	(*SignResponse)(nil),                  // 5: strongroom.v1.SignResponse
-	(*AttestAddressRequest)(nil),          // 6: strongroom.v1.AttestAddressRequest
-	(*AttestAddressResponse)(nil),         // 7: strongroom.v1.AttestAddressResponse
-	(*GetCertificateRequest)(nil),         // 8: strongroom.v1.GetCertificateRequest
-	(*GetCertificateResponse)(nil),        // 9: strongroom.v1.GetCertificateResponse
-	(*JoinKeygenRequest)(nil),             // 10: strongroom.v1.JoinKeygenRequest
-	(*JoinKeygenResponse)(nil),            // 11: strongroom.v1.JoinKeygenResponse
-	(*SubmitSignerStatementRequest)(nil),  // 12: strongroom.v1.SubmitSignerStatementRequest
-	(*SubmitSignerStatementResponse)(nil), // 13: strongroom.v1.SubmitSignerStatementResponse
-	(*ListSeenIntentsRequest)(nil),        // 14: strongroom.v1.ListSeenIntentsRequest
-	(*ListSeenIntentsResponse)(nil),       // 15: strongroom.v1.ListSeenIntentsResponse
-	(*Frame)(nil),                         // 16: strongroom.v1.Frame
-	(*DeliverResponse)(nil),               // 17: strongroom.v1.DeliverResponse
-	(*SignerStatus)(nil),                  // 18: strongroom.v1.SignerStatus
-	(*Signed)(nil),                        // 19: strongroom.v1.Signed
-	(*KeyStatus)(nil),                     // 20: strongroom.v1.KeyStatus
+	(*Freeze)(nil),                        // 2: strongroom.v1.Freeze
+	(*ReserveRequest)(nil),                // 3: strongroom.v1.ReserveRequest
+	(*ReserveResponse)(nil),               // 4: strongroom.v1.ReserveResponse
+	(*SignRequest)(nil),                   // 5: strongroom.v1.SignRequest
+	(*SignResponse)(nil),                  // 6: strongroom.v1.SignResponse
+	(*AttestAddressRequest)(nil),          // 7: strongroom.v1.AttestAddressRequest
+	(*AttestAddressResponse)(nil),         // 8: strongroom.v1.AttestAddressResponse
+	(*GetCertificateRequest)(nil),         // 9: strongroom.v1.GetCertificateRequest
+	(*GetCertificateResponse)(nil),        // 10: strongroom.v1.GetCertificateResponse
+	(*JoinKeygenRequest)(nil),             // 11: strongroom.v1.JoinKeygenRequest
+	(*JoinKeygenResponse)(nil),            // 12: strongroom.v1.JoinKeygenResponse
+	(*SubmitSignerStatementRequest)(nil),  // 13: strongroom.v1.SubmitSignerStatementRequest
+	(*SubmitSignerStatementResponse)(nil), // 14: strongroom.v1.SubmitSignerStatementResponse
+	(*ListStatementsRequest)(nil),         // 15: strongroom.v1.ListStatementsRequest
+	(*ListStatementsResponse)(nil),        // 16: strongroom.v1.ListStatementsResponse
+	(*RecordedStatement)(nil),             // 17: strongroom.v1.RecordedStatement
+	(*ListSeenIntentsRequest)(nil),        // 18: strongroom.v1.ListSeenIntentsRequest
+	(*ListSeenIntentsResponse)(nil),       // 19: strongroom.v1.ListSeenIntentsResponse
+	(*Frame)(nil),                         // 20: strongroom.v1.Frame
+	(*DeliverResponse)(nil),               // 21: strongroom.v1.DeliverResponse
+	(*ShareStatementsRequest)(nil),        // 22: strongroom.v1.ShareStatementsRequest
+	(*ShareStatementsResponse)(nil),       // 23: strongroom.v1.ShareStatementsResponse
+	(*CompareStatementsRequest)(nil),      // 24: strongroom.v1.CompareStatementsRequest
+	(*CompareStatementsResponse)(nil),     // 25: strongroom.v1.CompareStatementsResponse
+	(*FetchStatementsRequest)(nil),        // 26: strongroom.v1.FetchStatementsRequest
+	(*FetchStatementsResponse)(nil),       // 27: strongroom.v1.FetchStatementsResponse
+	(*SignerStatus)(nil),                  // 28: strongroom.v1.SignerStatus
+	(*timestamppb.Timestamp)(nil),         // 29: google.protobuf.Timestamp
+	(*Signed)(nil),                        // 30: strongroom.v1.Signed
+	(*KeyStatus)(nil),                     // 31: strongroom.v1.KeyStatus
 }
 var file_strongroom_v1_signer_proto_depIdxs = []int32{
-	18, // 0: strongroom.v1.GetSignerStatusResponse.status:type_name -> strongroom.v1.SignerStatus
-	19, // 1: strongroom.v1.ReserveResponse.ack:type_name -> strongroom.v1.Signed
-	19, // 2: strongroom.v1.AttestAddressResponse.attestation:type_name -> strongroom.v1.Signed
-	20, // 3: strongroom.v1.JoinKeygenResponse.key:type_name -> strongroom.v1.KeyStatus
-	19, // 4: strongroom.v1.SubmitSignerStatementRequest.statement:type_name -> strongroom.v1.Signed
-	0,  // 5: strongroom.v1.SignerService.GetSignerStatus:input_type -> strongroom.v1.GetSignerStatusRequest
-	2,  // 6: strongroom.v1.SignerService.Reserve:input_type -> strongroom.v1.ReserveRequest
-	4,  // 7: strongroom.v1.SignerService.Sign:input_type -> strongroom.v1.SignRequest
-	6,  // 8: strongroom.v1.SignerService.AttestAddress:input_type -> strongroom.v1.AttestAddressRequest
-	8,  // 9: strongroom.v1.SignerService.GetCertificate:input_type -> strongroom.v1.GetCertificateRequest
-	10, // 10: strongroom.v1.SignerService.JoinKeygen:input_type -> strongroom.v1.JoinKeygenRequest
-	12, // 11: strongroom.v1.OfficerService.SubmitSignerStatement:input_type -> strongroom.v1.SubmitSignerStatementRequest
-	14, // 12: strongroom.v1.OfficerService.ListSeenIntents:input_type -> strongroom.v1.ListSeenIntentsRequest
-	16, // 13: strongroom.v1.PeerService.Deliver:input_type -> strongroom.v1.Frame
-	1,  // 14: strongroom.v1.SignerService.GetSignerStatus:output_type -> strongroom.v1.GetSignerStatusResponse
-	3,  // 15: strongroom.v1.SignerService.Reserve:output_type -> strongroom.v1.ReserveResponse
-	5,  // 16: strongroom.v1.SignerService.Sign:output_type -> strongroom.v1.SignResponse
-	7,  // 17: strongroom.v1.SignerService.AttestAddress:output_type -> strongroom.v1.AttestAddressResponse
-	9,  // 18: strongroom.v1.SignerService.GetCertificate:output_type -> strongroom.v1.GetCertificateResponse
-	11, // 19: strongroom.v1.SignerService.JoinKeygen:output_type -> strongroom.v1.JoinKeygenResponse
-	13, // 20: strongroom.v1.OfficerService.SubmitSignerStatement:output_type -> strongroom.v1.SubmitSignerStatementResponse
-	15, // 21: strongroom.v1.OfficerService.ListSeenIntents:output_type -> strongroom.v1.ListSeenIntentsResponse
-	17, // 22: strongroom.v1.PeerService.Deliver:output_type -> strongroom.v1.DeliverResponse
-	14, // [14:23] is the sub-list for method output_type
-	5,  // [5:14] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	28, // 0: strongroom.v1.GetSignerStatusResponse.status:type_name -> strongroom.v1.SignerStatus
+	2,  // 1: strongroom.v1.GetSignerStatusResponse.freezes:type_name -> strongroom.v1.Freeze
+	29, // 2: strongroom.v1.Freeze.since:type_name -> google.protobuf.Timestamp
+	29, // 3: strongroom.v1.Freeze.until:type_name -> google.protobuf.Timestamp
+	30, // 4: strongroom.v1.ReserveResponse.ack:type_name -> strongroom.v1.Signed
+	30, // 5: strongroom.v1.AttestAddressResponse.attestation:type_name -> strongroom.v1.Signed
+	31, // 6: strongroom.v1.JoinKeygenResponse.key:type_name -> strongroom.v1.KeyStatus
+	30, // 7: strongroom.v1.SubmitSignerStatementRequest.statement:type_name -> strongroom.v1.Signed
+	17, // 8: strongroom.v1.ListStatementsResponse.statements:type_name -> strongroom.v1.RecordedStatement
+	30, // 9: strongroom.v1.RecordedStatement.statement:type_name -> strongroom.v1.Signed
+	29, // 10: strongroom.v1.RecordedStatement.first_seen:type_name -> google.protobuf.Timestamp
+	30, // 11: strongroom.v1.ShareStatementsRequest.statements:type_name -> strongroom.v1.Signed
+	30, // 12: strongroom.v1.FetchStatementsResponse.statements:type_name -> strongroom.v1.Signed
+	0,  // 13: strongroom.v1.SignerService.GetSignerStatus:input_type -> strongroom.v1.GetSignerStatusRequest
+	3,  // 14: strongroom.v1.SignerService.Reserve:input_type -> strongroom.v1.ReserveRequest
+	5,  // 15: strongroom.v1.SignerService.Sign:input_type -> strongroom.v1.SignRequest
+	7,  // 16: strongroom.v1.SignerService.AttestAddress:input_type -> strongroom.v1.AttestAddressRequest
+	9,  // 17: strongroom.v1.SignerService.GetCertificate:input_type -> strongroom.v1.GetCertificateRequest
+	11, // 18: strongroom.v1.SignerService.JoinKeygen:input_type -> strongroom.v1.JoinKeygenRequest
+	13, // 19: strongroom.v1.OfficerService.SubmitSignerStatement:input_type -> strongroom.v1.SubmitSignerStatementRequest
+	15, // 20: strongroom.v1.OfficerService.ListStatements:input_type -> strongroom.v1.ListStatementsRequest
+	18, // 21: strongroom.v1.OfficerService.ListSeenIntents:input_type -> strongroom.v1.ListSeenIntentsRequest
+	20, // 22: strongroom.v1.PeerService.Deliver:input_type -> strongroom.v1.Frame
+	22, // 23: strongroom.v1.PeerService.ShareStatements:input_type -> strongroom.v1.ShareStatementsRequest
+	24, // 24: strongroom.v1.PeerService.CompareStatements:input_type -> strongroom.v1.CompareStatementsRequest
+	26, // 25: strongroom.v1.PeerService.FetchStatements:input_type -> strongroom.v1.FetchStatementsRequest
+	1,  // 26: strongroom.v1.SignerService.GetSignerStatus:output_type -> strongroom.v1.GetSignerStatusResponse
+	4,  // 27: strongroom.v1.SignerService.Reserve:output_type -> strongroom.v1.ReserveResponse
+	6,  // 28: strongroom.v1.SignerService.Sign:output_type -> strongroom.v1.SignResponse
+	8,  // 29: strongroom.v1.SignerService.AttestAddress:output_type -> strongroom.v1.AttestAddressResponse
+	10, // 30: strongroom.v1.SignerService.GetCertificate:output_type -> strongroom.v1.GetCertificateResponse
+	12, // 31: strongroom.v1.SignerService.JoinKeygen:output_type -> strongroom.v1.JoinKeygenResponse
+	14, // 32: strongroom.v1.OfficerService.SubmitSignerStatement:output_type -> strongroom.v1.SubmitSignerStatementResponse
+	16, // 33: strongroom.v1.OfficerService.ListStatements:output_type -> strongroom.v1.ListStatementsResponse
+	19, // 34: strongroom.v1.OfficerService.ListSeenIntents:output_type -> strongroom.v1.ListSeenIntentsResponse
+	21, // 35: strongroom.v1.PeerService.Deliver:output_type -> strongroom.v1.DeliverResponse
+	23, // 36: strongroom.v1.PeerService.ShareStatements:output_type -> strongroom.v1.ShareStatementsResponse
+	25, // 37: strongroom.v1.PeerService.CompareStatements:output_type -> strongroom.v1.CompareStatementsResponse
+	27, // 38: strongroom.v1.PeerService.FetchStatements:output_type -> strongroom.v1.FetchStatementsResponse
+	26, // [26:39] is the sub-list for method output_type
+	13, // [13:26] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_strongroom_v1_signer_proto_init() }
@@ -1057,7 +1666,7 @@ func file_strongroom_v1_signer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_strongroom_v1_signer_proto_rawDesc), len(file_strongroom_v1_signer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -331,6 +331,7 @@ var SignerService_ServiceDesc = grpc.ServiceDesc{
 
 const (
 	OfficerService_SubmitSignerStatement_FullMethodName = "/strongroom.v1.OfficerService/SubmitSignerStatement"
+	OfficerService_ListStatements_FullMethodName        = "/strongroom.v1.OfficerService/ListStatements"
 	OfficerService_ListSeenIntents_FullMethodName       = "/strongroom.v1.OfficerService/ListSeenIntents"
 )
 
@@ -340,7 +341,11 @@ const (
 //
 // For officers, who take what stops things to every signer directly.
 type OfficerServiceClient interface {
+	// Takes a signed canon.Statement of any verb, which any officer's device may bring. The answer means that it is on this signer's disk
+	// and has its effect here; the signer passes it on to the others by itself. The same statement again is acknowledged again.
 	SubmitSignerStatement(ctx context.Context, in *SubmitSignerStatementRequest, opts ...grpc.CallOption) (*SubmitSignerStatementResponse, error)
+	// What officers said, as far as this signer recorded it. Also for other signers.
+	ListStatements(ctx context.Context, in *ListStatementsRequest, opts ...grpc.CallOption) (*ListStatementsResponse, error)
 	// Intents that this signer has seen evidence of and that are neither expired nor closed.
 	ListSeenIntents(ctx context.Context, in *ListSeenIntentsRequest, opts ...grpc.CallOption) (*ListSeenIntentsResponse, error)
 }
@@ -363,6 +368,16 @@ func (c *officerServiceClient) SubmitSignerStatement(ctx context.Context, in *Su
 	return out, nil
 }
 
+func (c *officerServiceClient) ListStatements(ctx context.Context, in *ListStatementsRequest, opts ...grpc.CallOption) (*ListStatementsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListStatementsResponse)
+	err := c.cc.Invoke(ctx, OfficerService_ListStatements_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *officerServiceClient) ListSeenIntents(ctx context.Context, in *ListSeenIntentsRequest, opts ...grpc.CallOption) (*ListSeenIntentsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListSeenIntentsResponse)
@@ -379,7 +394,11 @@ func (c *officerServiceClient) ListSeenIntents(ctx context.Context, in *ListSeen
 //
 // For officers, who take what stops things to every signer directly.
 type OfficerServiceServer interface {
+	// Takes a signed canon.Statement of any verb, which any officer's device may bring. The answer means that it is on this signer's disk
+	// and has its effect here; the signer passes it on to the others by itself. The same statement again is acknowledged again.
 	SubmitSignerStatement(context.Context, *SubmitSignerStatementRequest) (*SubmitSignerStatementResponse, error)
+	// What officers said, as far as this signer recorded it. Also for other signers.
+	ListStatements(context.Context, *ListStatementsRequest) (*ListStatementsResponse, error)
 	// Intents that this signer has seen evidence of and that are neither expired nor closed.
 	ListSeenIntents(context.Context, *ListSeenIntentsRequest) (*ListSeenIntentsResponse, error)
 	mustEmbedUnimplementedOfficerServiceServer()
@@ -394,6 +413,9 @@ type UnimplementedOfficerServiceServer struct{}
 
 func (UnimplementedOfficerServiceServer) SubmitSignerStatement(context.Context, *SubmitSignerStatementRequest) (*SubmitSignerStatementResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SubmitSignerStatement not implemented")
+}
+func (UnimplementedOfficerServiceServer) ListStatements(context.Context, *ListStatementsRequest) (*ListStatementsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListStatements not implemented")
 }
 func (UnimplementedOfficerServiceServer) ListSeenIntents(context.Context, *ListSeenIntentsRequest) (*ListSeenIntentsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSeenIntents not implemented")
@@ -437,6 +459,24 @@ func _OfficerService_SubmitSignerStatement_Handler(srv interface{}, ctx context.
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OfficerService_ListStatements_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListStatementsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OfficerServiceServer).ListStatements(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OfficerService_ListStatements_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OfficerServiceServer).ListStatements(ctx, req.(*ListStatementsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _OfficerService_ListSeenIntents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListSeenIntentsRequest)
 	if err := dec(in); err != nil {
@@ -467,6 +507,10 @@ var OfficerService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _OfficerService_SubmitSignerStatement_Handler,
 		},
 		{
+			MethodName: "ListStatements",
+			Handler:    _OfficerService_ListStatements_Handler,
+		},
+		{
 			MethodName: "ListSeenIntents",
 			Handler:    _OfficerService_ListSeenIntents_Handler,
 		},
@@ -476,7 +520,10 @@ var OfficerService_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	PeerService_Deliver_FullMethodName = "/strongroom.v1.PeerService/Deliver"
+	PeerService_Deliver_FullMethodName           = "/strongroom.v1.PeerService/Deliver"
+	PeerService_ShareStatements_FullMethodName   = "/strongroom.v1.PeerService/ShareStatements"
+	PeerService_CompareStatements_FullMethodName = "/strongroom.v1.PeerService/CompareStatements"
+	PeerService_FetchStatements_FullMethodName   = "/strongroom.v1.PeerService/FetchStatements"
 )
 
 // PeerServiceClient is the client API for PeerService service.
@@ -486,6 +533,13 @@ const (
 // Between signers. A call carries frames from the caller to the other side, of one session or of several.
 type PeerServiceClient interface {
 	Deliver(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[Frame, DeliverResponse], error)
+	// Takes statements that the caller has recorded. Each is verified as if an officer had brought it; those that pass are recorded also
+	// where others of the same call are refused, and the refusal names every one of those.
+	ShareStatements(ctx context.Context, in *ShareStatementsRequest, opts ...grpc.CallOption) (*ShareStatementsResponse, error)
+	// Tells the caller whether both have recorded the same statements, and if not, which the other side has.
+	CompareStatements(ctx context.Context, in *CompareStatementsRequest, opts ...grpc.CallOption) (*CompareStatementsResponse, error)
+	// Hands out statements by digest; unknown ones are left out.
+	FetchStatements(ctx context.Context, in *FetchStatementsRequest, opts ...grpc.CallOption) (*FetchStatementsResponse, error)
 }
 
 type peerServiceClient struct {
@@ -509,6 +563,36 @@ func (c *peerServiceClient) Deliver(ctx context.Context, opts ...grpc.CallOption
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PeerService_DeliverClient = grpc.ClientStreamingClient[Frame, DeliverResponse]
 
+func (c *peerServiceClient) ShareStatements(ctx context.Context, in *ShareStatementsRequest, opts ...grpc.CallOption) (*ShareStatementsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ShareStatementsResponse)
+	err := c.cc.Invoke(ctx, PeerService_ShareStatements_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *peerServiceClient) CompareStatements(ctx context.Context, in *CompareStatementsRequest, opts ...grpc.CallOption) (*CompareStatementsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CompareStatementsResponse)
+	err := c.cc.Invoke(ctx, PeerService_CompareStatements_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *peerServiceClient) FetchStatements(ctx context.Context, in *FetchStatementsRequest, opts ...grpc.CallOption) (*FetchStatementsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FetchStatementsResponse)
+	err := c.cc.Invoke(ctx, PeerService_FetchStatements_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PeerServiceServer is the server API for PeerService service.
 // All implementations must embed UnimplementedPeerServiceServer
 // for forward compatibility.
@@ -516,6 +600,13 @@ type PeerService_DeliverClient = grpc.ClientStreamingClient[Frame, DeliverRespon
 // Between signers. A call carries frames from the caller to the other side, of one session or of several.
 type PeerServiceServer interface {
 	Deliver(grpc.ClientStreamingServer[Frame, DeliverResponse]) error
+	// Takes statements that the caller has recorded. Each is verified as if an officer had brought it; those that pass are recorded also
+	// where others of the same call are refused, and the refusal names every one of those.
+	ShareStatements(context.Context, *ShareStatementsRequest) (*ShareStatementsResponse, error)
+	// Tells the caller whether both have recorded the same statements, and if not, which the other side has.
+	CompareStatements(context.Context, *CompareStatementsRequest) (*CompareStatementsResponse, error)
+	// Hands out statements by digest; unknown ones are left out.
+	FetchStatements(context.Context, *FetchStatementsRequest) (*FetchStatementsResponse, error)
 	mustEmbedUnimplementedPeerServiceServer()
 }
 
@@ -528,6 +619,15 @@ type UnimplementedPeerServiceServer struct{}
 
 func (UnimplementedPeerServiceServer) Deliver(grpc.ClientStreamingServer[Frame, DeliverResponse]) error {
 	return status.Error(codes.Unimplemented, "method Deliver not implemented")
+}
+func (UnimplementedPeerServiceServer) ShareStatements(context.Context, *ShareStatementsRequest) (*ShareStatementsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ShareStatements not implemented")
+}
+func (UnimplementedPeerServiceServer) CompareStatements(context.Context, *CompareStatementsRequest) (*CompareStatementsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CompareStatements not implemented")
+}
+func (UnimplementedPeerServiceServer) FetchStatements(context.Context, *FetchStatementsRequest) (*FetchStatementsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method FetchStatements not implemented")
 }
 func (UnimplementedPeerServiceServer) mustEmbedUnimplementedPeerServiceServer() {}
 func (UnimplementedPeerServiceServer) testEmbeddedByValue()                     {}
@@ -557,13 +657,80 @@ func _PeerService_Deliver_Handler(srv interface{}, stream grpc.ServerStream) err
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PeerService_DeliverServer = grpc.ClientStreamingServer[Frame, DeliverResponse]
 
+func _PeerService_ShareStatements_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ShareStatementsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServiceServer).ShareStatements(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PeerService_ShareStatements_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServiceServer).ShareStatements(ctx, req.(*ShareStatementsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PeerService_CompareStatements_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CompareStatementsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServiceServer).CompareStatements(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PeerService_CompareStatements_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServiceServer).CompareStatements(ctx, req.(*CompareStatementsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PeerService_FetchStatements_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FetchStatementsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServiceServer).FetchStatements(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PeerService_FetchStatements_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServiceServer).FetchStatements(ctx, req.(*FetchStatementsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PeerService_ServiceDesc is the grpc.ServiceDesc for PeerService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
 var PeerService_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "strongroom.v1.PeerService",
 	HandlerType: (*PeerServiceServer)(nil),
-	Methods:     []grpc.MethodDesc{},
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "ShareStatements",
+			Handler:    _PeerService_ShareStatements_Handler,
+		},
+		{
+			MethodName: "CompareStatements",
+			Handler:    _PeerService_CompareStatements_Handler,
+		},
+		{
+			MethodName: "FetchStatements",
+			Handler:    _PeerService_FetchStatements_Handler,
+		},
+	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "Deliver",

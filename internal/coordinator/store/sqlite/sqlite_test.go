@@ -73,6 +73,27 @@ func TestEverythingIsThereAfterReopening(t *testing.T) {
 	}
 }
 
+func TestAFileOfTheFirstSchemaIsBroughtUpToDate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "coordinator.db")
+	s := openAt(t, path)
+	life(t, s, withdrawaltest.EVM, "r-1")
+	for _, statement := range []string{`DROP TABLE charter_entries`, `PRAGMA user_version = 1`} {
+		if _, err := s.write.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openAt(t, path)
+	if added, err := s.AddCharterEntry(t.Context(), storetest.CharterEntry(t, 2, 0), withdrawaltest.Start); err != nil || !added {
+		t.Errorf("expected added, found %t, %v", added, err)
+	}
+	if err := s.Verify(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestFilesAreForTheirOwnerAlone(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "coordinator.db")
@@ -198,11 +219,21 @@ func TestVerifyFindsWhatWasRewritten(t *testing.T) {
 		"hash":                   `UPDATE audit_hashes SET hash = zeroblob(32) WHERE position = 2`,
 		"checkpoint":             `UPDATE checkpoints SET root = zeroblob(32)`,
 		"anchor deleted":         `DELETE FROM anchors`,
+		"charter entry":          `UPDATE charter_entries SET entry = (SELECT entry FROM charter_entries WHERE ordinal = 2) WHERE ordinal = 1`,
+		"charter entry deleted":  `DELETE FROM charter_entries WHERE ordinal = 2`,
+		"charter entries moved":  `UPDATE charter_entries SET ordinal = ordinal + 1 WHERE ordinal = 2`,
+		"number of an entry":     `UPDATE charter_entries SET number = 7 WHERE ordinal = 1`,
+		"time of an entry":       `UPDATE charter_entries SET time = time + 1000 WHERE ordinal = 2`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := openAt(t, filepath.Join(t.TempDir(), "coordinator.db"))
 			life(t, s, withdrawaltest.Bitcoin, "r-1", withdrawaltest.Paths[withdrawal.Signed]...)
 			life(t, s, withdrawaltest.EVM, "r-2", withdrawal.EventDeny)
+			for number := range uint64(2) {
+				if _, err := s.AddCharterEntry(t.Context(), storetest.CharterEntry(t, number+2, 0), withdrawaltest.Start); err != nil {
+					t.Fatal(err)
+				}
+			}
 			tree, err := s.Tree(t.Context())
 			if err != nil {
 				t.Fatal(err)

@@ -86,12 +86,17 @@ type history struct {
 	objects map[audit.Object]bool
 }
 
-// verifyEvents compares every leaf with its event and its predecessor, and returns what the log says about each withdrawal.
+// verifyEvents compares every leaf with its event and its predecessor, or its charter entry, and returns what the log says about each withdrawal.
 func (t transaction) verifyEvents(organisation canon.Digest) (map[canon.Digest]*history, error) {
+	charters, err := t.verifyCharter(organisation)
+	if err != nil {
+		return nil, err
+	}
 	all := make(map[canon.Digest]*history)
 	next := uint64(1)
-	err := t.each(`SELECT e.sequence, e.withdrawal, e.kind, e.actor, e.state, e.refusals, l.data FROM audit_leaves l
-		LEFT JOIN events e ON e.leaf = l.position ORDER BY l.position`, nil, func(rows *sql.Rows) error {
+	leaves := `SELECT e.sequence, e.withdrawal, e.kind, e.actor, e.state, e.refusals, l.data FROM audit_leaves l
+		LEFT JOIN events e ON e.leaf = l.position WHERE l.position NOT IN (SELECT leaf FROM charter_entries) ORDER BY l.position`
+	err = t.each(leaves, nil, func(rows *sql.Rows) error {
 		r, err := verifyEvent(rows, next)
 		if err != nil {
 			return err
@@ -115,14 +120,23 @@ func (t transaction) verifyEvents(organisation canon.Digest) (map[canon.Digest]*
 	if err != nil {
 		return nil, err
 	}
+	return all, t.verifyCounts(next-1, charters)
+}
+
+// verifyCounts demands an event for each leaf that is not the charter's.
+func (t transaction) verifyCounts(events uint64, charters int64) error {
 	var count uint64
 	if _, err := t.get(`SELECT COUNT(*) FROM events`, nil, &count); err != nil {
-		return nil, err
+		return err
 	}
-	if count != next-1 {
-		return nil, fmt.Errorf("sqlite: events: expected %d, one for each leaf, found %d", next-1, count)
+	var size int64
+	if _, err := t.get(`SELECT COUNT(*) FROM audit_leaves`, nil, &size); err != nil {
+		return err
 	}
-	return all, nil
+	if count != events || int64(count)+charters != size {
+		return fmt.Errorf("sqlite: events: expected %d, one for each leaf but %d of the charter, found %d", size-charters, charters, count)
+	}
+	return nil
 }
 
 // verifyEvent compares one event with its leaf, and returns the leaf's record.

@@ -44,6 +44,7 @@ func Run(t *testing.T, open Factory) {
 		{"AmountsOf256BitsAddUp", largeAmounts},
 		{"AddressesAreIssuedOnce", addresses},
 		{"ParallelAddressesGetDistinctPlaces", parallelAddresses},
+		{"CharterEntriesAreKeptInOrder", charterEntries},
 		{"ClosedStoresAnswerSo", closed},
 	} {
 		t.Run(c.name, func(t *testing.T) {

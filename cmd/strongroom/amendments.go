@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/strongroom/strongroom/internal/cli"
+)
+
+type withdrawApprovalCommand struct {
+	Digest string `arg:"" help:"Digest of the intent or amendment, or at least its first 8 digits; the whole digest also of one that nobody shows."`
+	Reason string `required:"" help:"Text that is signed with it."`
+}
+
+// Run takes an approval back.
+func (c withdrawApprovalCommand) Run(ctx context.Context, app *cli.App) error {
+	return session(ctx, app, func(s *cli.Session) error { return s.WithdrawApproval(ctx, c.Digest, c.Reason) })
+}
+
+type freezeCommand struct {
+	Reason    string `required:"" help:"Text that is signed with the freeze."`
+	YesFreeze bool   `help:"Do not ask for the word freeze."`
+}
+
+// Run stops all signing.
+func (c freezeCommand) Run(ctx context.Context, app *cli.App) error {
+	return session(ctx, app, func(s *cli.Session) error { return s.Freeze(ctx, c.Reason, c.YesFreeze) })
+}
+
+type unfreezeCommand struct{}
+
+// Run says how freezes are lifted.
+func (unfreezeCommand) Run(app *cli.App) error {
+	_, err := fmt.Fprint(app.Out, `A freeze lapses by itself. A quorum lifts it before that by an amendment:
+  strongroom amendment new --lift --reason TEXT --out lift.amendment
+  strongroom amendment sign lift.amendment      (each of the quorum's officers)
+  strongroom amendment submit lift.amendment
+  strongroom amendment list                     (until enough signers held it)
+  strongroom amendment enact DIGEST
+`)
+	return err
+}
+
+type vetoCommand struct {
+	Amendment string `arg:"" help:"Digest of the amendment, or at least its first 8 digits; the whole digest also of one that nobody shows."`
+	Reason    string `required:"" help:"Text that is signed with the veto."`
+}
+
+// Run vetoes an amendment.
+func (c vetoCommand) Run(ctx context.Context, app *cli.App) error {
+	return session(ctx, app, func(s *cli.Session) error { return s.Veto(ctx, c.Amendment, c.Reason) })
+}
+
+type statementsCommand struct{}
+
+// Run lists what officers said.
+func (statementsCommand) Run(ctx context.Context, app *cli.App) error {
+	return session(ctx, app, func(s *cli.Session) error { return s.Statements(ctx) })
+}
+
+type keyRevoke struct {
+	Key    string `arg:"" help:"Public key as in authorized_keys, or a file that holds it."`
+	Reason string `required:"" help:"Text that is signed with the revocation."`
+}
+
+// Run revokes a key.
+func (c keyRevoke) Run(ctx context.Context, app *cli.App) error {
+	return session(ctx, app, func(s *cli.Session) error { return s.RevokeKey(ctx, c.Key, c.Reason) })
+}
+
+type amendmentCommands struct {
+	New    amendmentNew    `cmd:"" help:"Write an amendment to a file, for officers to sign."`
+	Show   amendmentShow   `cmd:"" help:"Show an amendment: what gets looser, what gets tighter, who approved it."`
+	Sign   amendmentSign   `cmd:"" help:"Add the own approval to the file, after typing the amendment's number."`
+	Export amendmentExport `cmd:"" help:"Write the message whose signature approves it, for ssh-keygen -Y sign."`
+	Import amendmentImport `cmd:"" help:"Add an approval to the file that was signed elsewhere."`
+	Submit amendmentSubmit `cmd:"" help:"Propose it to every signer and to the coordinator."`
+	List   amendmentList   `cmd:"" help:"What waits to be enacted: everything that coordinator and signers know of."`
+	Enact  amendmentEnact  `cmd:"" help:"Put it in force, once a quorum of the signers held it."`
+}
+
+type amendmentNew struct {
+	From      string    `type:"path" placeholder:"FILE" help:"TOML of the whole new charter; its salt stays."`
+	Book      string    `type:"path" placeholder:"FILE" help:"TOML of its address book."`
+	Lift      bool      `help:"Instead: the charter as it is, with all live freezes lifted."`
+	Follows   string    `placeholder:"DIGEST" help:"After a fork: which of its two amendments this one goes on from."`
+	NotBefore time.Time `placeholder:"TIME" help:"When it may come into force, as in 2030-01-31T12:00:00Z; now if not given."`
+	Reason    string    `required:"" help:"Text that is part of the amendment."`
+	Out       string    `required:"" type:"path" placeholder:"FILE" help:"File for the amendment; it must not exist."`
+}
+
+// Run writes an amendment.
+func (c amendmentNew) Run(ctx context.Context, app *cli.App) error {
+	return session(ctx, app, func(s *cli.Session) error {
+		return s.NewAmendment(ctx, cli.Change{From: c.From, Book: c.Book, Lift: c.Lift, Follows: c.Follows, Reason: c.Reason, NotBefore: c.NotBefore, Out: c.Out})
+	})
+}
+
+type amendmentShow struct {
+	Amendment string `arg:"" help:"File, or digest of a proposed amendment, or at least its first 8 digits."`
+}
+
+// Run shows an amendment.
+func (c amendmentShow) Run(ctx context.Context, app *cli.App) error {
+	return session(ctx, app, func(s *cli.Session) error { return s.ShowAmendment(c.Amendment) })
+}
+
+// ballot holds the flags of who approves an amendment.
+type ballot struct {
+	File     string        `arg:"" type:"path" help:"File of the amendment."`
+	Valid    time.Duration `default:"720h" help:"How long the approval is good for, beyond the time for which signers hold the amendment."`
+	Recovery bool          `help:"Sign with a recovery key of the charter, for officers who are lost."`
+	Reason   string        `help:"Text that is signed with the approval."`
+}
+
+type amendmentSign struct {
+	ballot
+	Number string `help:"The amendment's number; typed on the terminal if not given."`
+}
+
+// Run signs an amendment.
+func (c amendmentSign) Run(ctx context.Context, app *cli.App) error {
+	return session(ctx, app, func(s *cli.Session) error {
+		return s.SignAmendment(cli.Ballot{File: c.File, Number: c.Number, Valid: c.Valid, Recovery: c.Recovery, Reason: c.Reason})
+	})
+}
+
+type amendmentExport struct {
+	ballot
+	Out string `required:"" type:"path" placeholder:"FILE" help:"File for the message; it must not exist."`
+}
+
+// Run writes the message to sign.
+func (c amendmentExport) Run(ctx context.Context, app *cli.App) error {
+	return session(ctx, app, func(s *cli.Session) error {
+		return s.ExportAmendment(cli.Ballot{File: c.File, Valid: c.Valid, Recovery: c.Recovery, Reason: c.Reason}, c.Out)
+	})
+}
+
+type amendmentImport struct {
+	File      string `arg:"" type:"path" help:"File of the amendment."`
+	Document  string `required:"" type:"path" placeholder:"FILE" help:"Message, as exported."`
+	Signature string `required:"" type:"path" placeholder:"FILE" help:"Signature, as ssh-keygen wrote it."`
+}
+
+// Run adds a signature that was made elsewhere.
+func (c amendmentImport) Run(ctx context.Context, app *cli.App) error {
+	return session(ctx, app, func(s *cli.Session) error { return s.ImportAmendment(c.File, c.Document, c.Signature) })
+}
+
+type amendmentSubmit struct {
+	File []string `arg:"" type:"path" help:"File of the amendment; several copies, signed by several officers, count together."`
+}
+
+// Run proposes an amendment.
+func (c amendmentSubmit) Run(ctx context.Context, app *cli.App) error {
+	return session(ctx, app, func(s *cli.Session) error { return s.SubmitAmendment(ctx, c.File) })
+}
+
+type amendmentList struct{}
+
+// Run lists amendments that wait.
+func (amendmentList) Run(ctx context.Context, app *cli.App) error {
+	return session(ctx, app, func(s *cli.Session) error { return s.Amendments() })
+}
+
+type amendmentEnact struct {
+	Amendment string `arg:"" help:"Digest of the amendment, or at least its first 8 digits."`
+}
+
+// Run enacts an amendment.
+func (c amendmentEnact) Run(ctx context.Context, app *cli.App) error {
+	return session(ctx, app, func(s *cli.Session) error { return s.EnactAmendment(ctx, c.Amendment) })
+}
+
+// charterSource are the files that people write.
+type charterSource struct {
+	From string `required:"" type:"path" placeholder:"FILE" help:"TOML of the whole charter."`
+	Book string `required:"" type:"path" placeholder:"FILE" help:"TOML of its address book."`
+}
+
+type charterDiff struct{ charterSource }
+
+// Run compares a charter with the one in force, as known without a connection.
+func (c charterDiff) Run(ctx context.Context, app *cli.App) error {
+	app.Offline = true
+	return session(ctx, app, func(s *cli.Session) error { return s.DiffCharter(c.From, c.Book) })
+}
+
+type charterLint struct{ charterSource }
+
+// Run checks a charter.
+func (c charterLint) Run(app *cli.App) error { return app.LintCharter(c.From, c.Book) }
+
+type charterHistory struct {
+	Out string `type:"path" placeholder:"FILE" help:"File for the amendments, for charter_entries in the configuration of a device without connection; it must not exist."`
+}
+
+// Run prints how the charter came to be.
+func (c charterHistory) Run(ctx context.Context, app *cli.App) error {
+	return session(ctx, app, func(s *cli.Session) error { return s.CharterHistory(c.Out) })
+}
