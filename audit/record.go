@@ -18,7 +18,7 @@ type Record struct {
 	Organisation canon.Digest `cbor:"1,keyasint"`
 	Time         canon.Time   `cbor:"2,keyasint"`
 	Actor        Actor        `cbor:"3,keyasint"`
-	Withdrawal   canon.Digest `cbor:"4,keyasint"` // wid; of the event "charter" the amendment
+	Withdrawal   canon.Digest `cbor:"4,keyasint"` // wid; of the event "charter" the amendment, of "book" the book root, of "revocation" the statement
 	Event        string       `cbor:"5,keyasint"`
 	Before       string       `cbor:"6,keyasint,omitempty"` // state; empty for the first record of a withdrawal
 	After        string       `cbor:"7,keyasint"`

@@ -18,22 +18,26 @@ type Verdict struct {
 	Explanation error       // a *refusal.Refusal when Action is canon.ActionDeny, else nil
 }
 
-// Decide tries the charter's rules in order on a verified request; the first that matches decides, none matching is a denial. Payments
-// of one asset are summed, all payments must be of known assets on the request's chain, and contract calls are always denied. The
-// explanation of a denial names for every rule that was tried the fields that did not match, and last what denied.
+// Decide tries the charter's rules in order on a verified request; the first that matches decides, none matching is a denial. What is paid of
+// one asset is summed, and must be of known assets on the request's chain. A contract call pays the coin that it sends and what the
+// arguments say that the charter counts as payments; it matches only rules that name its entry of the charter's calls, and payments only
+// rules that name none. The explanation of a denial names what is wrong with a call, then for every rule that was tried the fields that did not
+// match, and last what denied.
 func Decide(c *charter.Charter, r *canon.Request) Verdict {
-	if r.Call != nil {
-		return denied(nil, refusal.New(charter.RuleContractCall, "call", "payments only", "a contract call"))
-	}
-	sums, err := sumOutputs(c, r)
-	if err != nil {
+	if err := payable(c, r); err != nil {
 		return denied(nil, err)
 	}
 	var why refusal.List
+	var call *MatchedCall
+	if r.Call != nil {
+		var err error
+		call, err = CallOf(c, r)
+		why.Join(charter.RuleContractCall, "call", err)
+	}
 	rules := c.Genesis().Rules
 	for i := range rules {
 		rule := &rules[i]
-		failures := mismatches(c, rule, r, sums)
+		failures := mismatches(c, rule, r, call)
 		if len(failures) > 0 {
 			for _, f := range failures {
 				why.Add(f.Rule, f.Field, f.Expected, f.Found)
@@ -54,39 +58,59 @@ func denied(rule *canon.Rule, why error) Verdict {
 	return Verdict{Action: canon.ActionDeny, Rule: rule, Explanation: why}
 }
 
+// payable demands payments of known assets on the request's chain, or a call alone.
+func payable(c *charter.Charter, r *canon.Request) error {
+	var l refusal.List
+	if r.Call != nil && len(r.Outputs) > 0 {
+		l.Add(charter.RuleContractCall, "call", "payments or a contract call", "both")
+	}
+	if r.Call == nil && len(r.Outputs) == 0 {
+		l.Add(charter.RuleOutputs, "outputs", "at least one payment", "none")
+	}
+	for i, o := range r.Outputs {
+		if _, known := c.Asset(o.Asset); !known || o.Asset.Chain() != r.Chain {
+			l.Add(charter.RuleOutputs, fmt.Sprintf("outputs[%d].asset", i), "an asset of the charter on "+string(r.Chain), string(o.Asset))
+		}
+	}
+	return l.Err()
+}
+
+// paid returns what a request pays: its outputs, or what an entry counts of its call.
+func paid(r *canon.Request, call *MatchedCall) []canon.AssetAmount {
+	if call != nil {
+		return call.Paid
+	}
+	out := make([]canon.AssetAmount, len(r.Outputs))
+	for i, o := range r.Outputs {
+		out[i] = canon.AssetAmount{Asset: o.Asset, Amount: o.Amount}
+	}
+	return out
+}
+
 // assetSum is what a request pays of one asset.
 type assetSum struct {
-	asset canon.Asset
+	asset canon.AssetID
 	sum   *big.Int
 }
 
-// sumOutputs adds up the payments of each asset, in the order in which assets first appear.
-func sumOutputs(c *charter.Charter, r *canon.Request) ([]assetSum, error) {
+// sumUp adds up the payments of each asset, in the order in which assets first appear.
+func sumUp(paid []canon.AssetAmount) []assetSum {
 	var sums []assetSum
-	var l refusal.List
-	if len(r.Outputs) == 0 {
-		l.Add(charter.RuleOutputs, "outputs", "at least one payment", "none")
-	}
 	at := map[canon.AssetID]int{}
-	for i, o := range r.Outputs {
-		asset, known := c.Asset(o.Asset)
-		if !known || o.Asset.Chain() != r.Chain {
-			l.Add(charter.RuleOutputs, fmt.Sprintf("outputs[%d].asset", i), "an asset of the charter on "+string(r.Chain), string(o.Asset))
-			continue
-		}
-		j, seen := at[o.Asset]
+	for _, p := range paid {
+		j, seen := at[p.Asset]
 		if !seen {
 			j = len(sums)
-			at[o.Asset] = j
-			sums = append(sums, assetSum{asset: asset, sum: new(big.Int)})
+			at[p.Asset] = j
+			sums = append(sums, assetSum{asset: p.Asset, sum: new(big.Int)})
 		}
-		sums[j].sum.Add(sums[j].sum, o.Amount.Int())
+		sums[j].sum.Add(sums[j].sum, p.Amount.Int())
 	}
-	return sums, l.Err()
+	return sums
 }
 
 // mismatches returns the fields of the request that keep the rule from matching; none means that it matches.
-func mismatches(c *charter.Charter, rule *canon.Rule, r *canon.Request, sums []assetSum) []refusal.Failure {
+func mismatches(c *charter.Charter, rule *canon.Rule, r *canon.Request, call *MatchedCall) []refusal.Failure {
 	var out []refusal.Failure
 	add := func(field, expected, found string) {
 		out = append(out, refusal.Failure{Rule: string(rule.Name), Field: field, Expected: expected, Found: found})
@@ -99,15 +123,25 @@ func mismatches(c *charter.Charter, rule *canon.Rule, r *canon.Request, sums []a
 	scope("client", rule.Clients, r.Client)
 	scope("account", rule.Accounts, r.Account)
 	scope("wallet", rule.Wallets, r.Wallet)
-	if len(sums) == 0 {
+	switch {
+	case r.Call != nil && len(rule.Calls) == 0:
+		add("call", "payments only", "a contract call")
+	case r.Call != nil && call == nil:
+		add("call", "a contract call, "+oneOf(rule.Calls), "one that the charter does not allow")
+	case r.Call != nil && !charter.Covers(rule.Calls, call.Rule.Name):
+		add("call", "a contract call, "+oneOf(rule.Calls), string(call.Rule.Name))
+	case r.Call == nil && len(rule.Calls) > 0:
+		add("call", "a contract call, "+oneOf(rule.Calls), "a payment")
+	case r.Call == nil && len(r.Outputs) == 0:
 		add("outputs", "at least one payment", "none")
 	}
-	for _, s := range sums {
-		most, listed := amountOf(rule.Amounts, s.asset.ID)
-		if !listed {
-			add("asset", oneOf(assetsOf(rule.Amounts)), string(s.asset.ID))
+	for _, s := range sumUp(paid(r, call)) {
+		most, listed := amountOf(rule.Amounts, s.asset)
+		asset, known := c.Asset(s.asset)
+		if !listed || !known {
+			add("asset", oneOf(assetsOf(rule.Amounts)), string(s.asset))
 		} else if s.sum.Cmp(most.Int()) > 0 {
-			add("amount", "at most "+shown(s.asset, most.Int()), shown(s.asset, s.sum))
+			add("amount", "at most "+shown(asset, most.Int()), shown(asset, s.sum))
 		}
 	}
 	return out
@@ -138,12 +172,17 @@ func oneOf[N ~string](list []N) string {
 	if len(list) == 0 {
 		return "nothing: the list is empty"
 	}
-	names := make([]string, 0, maxListed)
-	for _, n := range list[:min(len(list), maxListed)] {
-		names = append(names, string(n))
+	names := make([]string, len(list))
+	for i, n := range list {
+		names[i] = string(n)
 	}
-	text := "one of " + strings.Join(names, ", ")
-	if more := len(list) - len(names); more > 0 {
+	return "one of " + listed(names)
+}
+
+func listed(names []string) string {
+	shown := names[:min(len(names), maxListed)]
+	text := strings.Join(shown, ", ")
+	if more := len(names) - len(shown); more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text

@@ -60,20 +60,30 @@ func SpendsOf(c *charter.Charter, r *canon.Reservation) []Spend {
 }
 
 // Charges returns what the request takes from each limit of the rule whose scope has the request's client and wallet: its payments in
-// the limit's asset, and the fee cap where that asset is the coin of the request's chain. The order is the rule's; limits of which
-// nothing is taken are left out. A charge of 2^256 or more is cut off at 2^256-1, which no limit allows (charter.Lint).
+// the limit's asset, and the fee cap where that asset is the coin of the request's chain. A contract call pays what MatchedCall.Paid
+// says; one that CallOf refuses takes more than any limit has. The order is the rule's; limits of which nothing is taken are left out.
+// A charge of 2^256 or more is cut off at 2^256-1, which no limit allows (charter.Lint).
 func Charges(c *charter.Charter, rule *canon.Rule, r *canon.Request, feeCap canon.Amount) []canon.Charge {
 	var charges []canon.Charge
 	coin, hasCoin := c.NativeAsset(r.Chain)
+	var call *MatchedCall
+	if r.Call != nil {
+		if matched, err := CallOf(c, r); err == nil {
+			call = matched
+		}
+	}
 	for _, name := range rule.Limits {
 		limit, ok := c.Limit(name)
 		if !ok || !charter.Covers(limit.Clients, r.Client) || !charter.Covers(limit.Wallets, r.Wallet) {
 			continue
 		}
 		sum := new(big.Int)
-		for _, o := range r.Outputs {
-			if o.Asset == limit.Asset {
-				sum.Add(sum, o.Amount.Int())
+		if r.Call != nil && call == nil {
+			sum.Lsh(big.NewInt(1), 256)
+		}
+		for _, p := range paid(r, call) {
+			if p.Asset == limit.Asset {
+				sum.Add(sum, p.Amount.Int())
 			}
 		}
 		if hasCoin && limit.Asset == coin.ID {

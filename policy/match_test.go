@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"math/big"
 	"testing"
 
 	"github.com/strongroom/strongroom/policy/charter/chartertest"
@@ -12,10 +11,9 @@ import (
 func TestEmptyListsMatchNothing(t *testing.T) {
 	g := chartertest.Genesis()
 	c := chartertest.Open(t, g)
-	r := &canon.Request{Client: "acme", Account: "acme-main", Wallet: "btc-hot", Chain: chartertest.Bitcoin}
-	asset, _ := c.Asset(chartertest.BTC)
-	sums := []assetSum{{asset: asset, sum: big.NewInt(1)}}
-	if m := mismatches(c, &g.Rules[1], r, sums); len(m) != 0 {
+	r := &canon.Request{Client: "acme", Account: "acme-main", Wallet: "btc-hot", Chain: chartertest.Bitcoin,
+		Outputs: []canon.Output{{Address: []byte{1}, Asset: chartertest.BTC, Amount: canon.AmountOf(1)}}}
+	if m := mismatches(c, &g.Rules[1], r, nil); len(m) != 0 {
 		t.Fatalf("full rule: expected a match, found %v", m)
 	}
 	for name, empty := range map[string]func(*canon.Rule){
@@ -26,10 +24,11 @@ func TestEmptyListsMatchNothing(t *testing.T) {
 	} {
 		rule := g.Rules[1]
 		empty(&rule)
-		if m := mismatches(c, &rule, r, sums); len(m) != 1 {
+		if m := mismatches(c, &rule, r, nil); len(m) != 1 {
 			t.Errorf("%s: expected one mismatch, found %v", name, m)
 		}
 	}
+	r.Outputs = nil
 	if m := mismatches(c, &g.Rules[1], r, nil); len(m) != 1 {
 		t.Errorf("no payment: expected one mismatch, found %v", m)
 	}

@@ -135,6 +135,7 @@ func (c *configFile) directory(name string) (string, error) {
 }
 
 func (c *configFile) addressFile() string { return filepath.Join(c.Data, "address") }
+func (c *configFile) buildFile() string   { return filepath.Join(c.Data, "build") }
 
 const (
 	ledgerDirectory = "ledger"

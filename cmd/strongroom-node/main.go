@@ -4,6 +4,10 @@
 // This package is wiring: flags, configuration, token, ledger and server are opened here in one place, and closed in reverse. What a
 // signer decides is in package internal/signer. It trusts its configuration, which pins the organisation by the digest of its
 // genesis; a genesis with another digest, a token whose identity is not the charter's, and secrets that others can read are refused.
+//
+// The node hashes its own executable when it starts: where the charter lists builds, only those promise anything. That keeps an honest
+// operator from running the wrong one by mistake. A patched node gives whatever digest it likes; against that there is only the quorum
+// of the others.
 package main
 
 import (

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -140,6 +141,12 @@ func (a *awaited) Write(b []byte) (int, error) {
 	return a.text.Write(b)
 }
 
+func (a *awaited) said() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.text.String()
+}
+
 func TestANodeRunsSaysWhereAndStops(t *testing.T) {
 	c := commandFor(t)
 	genesisPath, digest := organisation(t, initialised(t, c).Identity)
@@ -168,10 +175,16 @@ func TestANodeRunsSaysWhereAndStops(t *testing.T) {
 	if s.Signer != "node-1" || s.LedgerLength != 1 || s.Address != address || s.Charter != 1 || s.CharterDigest != digest || s.Hindrance != "" {
 		t.Errorf("status: expected node-1 with one record, found %+v", s)
 	}
+	if build := executable(t); s.Build != build || !strings.Contains(log.said(), build) {
+		t.Errorf("build: expected %s in status and log, found %s", build, s.Build)
+	}
 	stop()
 	check(t, <-ended)
 	if _, err := os.Stat(loaded.addressFile()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("address file: expected none after the end, found %v", err)
+	}
+	if build, err := loaded.build(); build != "" || err != nil {
+		t.Errorf("build file: expected none after the end, found %q, %v", build, err)
 	}
 	out.Reset()
 	check(t, verifyCommand{Config: path, JSON: true}.run(&out))
@@ -180,10 +193,20 @@ func TestANodeRunsSaysWhereAndStops(t *testing.T) {
 	if v.Length != 1 || v.Head != s.LedgerHead || v.Organisation != digest || v.Incomplete {
 		t.Errorf("ledger: expected the record that status told of, found %+v", v)
 	}
-	text := log.text.String()
+	text := log.said()
 	if !strings.Contains(text, hash) || strings.Contains(text, hsmtest.UserPIN) {
 		t.Errorf("log: expected the configuration's hash and no PIN, found %s", text)
 	}
+}
+
+// executable is the SHA-256 of the file that this test runs from.
+func executable(t *testing.T) string {
+	t.Helper()
+	path, err := os.Executable()
+	check(t, err)
+	b, err := os.ReadFile(path)
+	check(t, err)
+	return canon.Digest(sha256.Sum256(b)).String()
 }
 
 func TestANodeRefusesAnotherOrganisationAndAnotherIdentity(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/strongroom/strongroom/internal/signer"
 	"github.com/strongroom/strongroom/mpc/share"
+	"github.com/strongroom/strongroom/proto/canon"
 )
 
 type runCommand struct {
@@ -40,7 +41,11 @@ func run(ctx context.Context, path string, log *slog.Logger) (err error) {
 		return err
 	}
 	log = log.With("node", string(config.Name))
-	log.Info("starting", "config", path, "sha256", hash)
+	build, err := ownBuild()
+	if err != nil {
+		return err
+	}
+	log.Info("starting", "config", path, "sha256", hash, "build", build.String())
 	charter, err := config.charter()
 	if err != nil {
 		return err
@@ -71,7 +76,7 @@ func run(ctx context.Context, path string, log *slog.Logger) (err error) {
 		log.Warn("ledger: cut off an incomplete last record", "bytes", cut)
 	}
 	s, err := signer.New(ctx, signer.Config{
-		Charter: charter, Self: config.Name, Identity: keys.identity, Shares: shares, Ledger: ledger, Peers: config.Peers, Log: log, Minimum: config.Minimum,
+		Charter: charter, Self: config.Name, Identity: keys.identity, Shares: shares, Ledger: ledger, Peers: config.Peers, Log: log, Minimum: config.Minimum, Build: build,
 	})
 	if err != nil {
 		return err
@@ -81,17 +86,17 @@ func run(ctx context.Context, path string, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	return serve(ctx, config, s, server, log)
+	return serve(ctx, config, build, s, server, log)
 }
 
 // serve listens until ctx ends, then lets calls in progress finish for a while.
-func serve(ctx context.Context, c *configFile, s *signer.Signer, server *grpc.Server, log *slog.Logger) error {
+func serve(ctx context.Context, c *configFile, build canon.Digest, s *signer.Signer, server *grpc.Server, log *slog.Logger) error {
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return err
 	}
 	address := listener.Addr().String()
-	if err := writeAddress(c.addressFile(), address); err != nil {
+	if err := errors.Join(tell(c.addressFile(), address), tell(c.buildFile(), build.String())); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	served := make(chan error, 1)
@@ -107,16 +112,17 @@ func serve(ctx context.Context, c *configFile, s *signer.Signer, server *grpc.Se
 	force := time.AfterFunc(grace, server.Stop)
 	defer force.Stop()
 	server.GracefulStop()
-	return errors.Join(<-served, os.Remove(c.addressFile()))
+	return errors.Join(<-served, os.Remove(c.addressFile()), os.Remove(c.buildFile()))
 }
 
-// writeAddress tells others on this machine where the node listens, for a port that the system picked. The file appears whole.
-func writeAddress(path, address string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".address-")
+// tell writes a line for others on this machine: where the node listens, on a port that the system picked, and which build runs. The file
+// appears whole.
+func tell(path, line string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".tell-")
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(address + "\n")
+	_, err = f.WriteString(line + "\n")
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}

@@ -38,7 +38,8 @@ type status struct {
 	Keys            []keyStatus `json:"keys"`
 	Charter         uint64      `json:"charter"` // number of the one in force; 0 if the node gives no word on it
 	CharterDigest   string      `json:"charter_digest"`
-	Hindrance       string      `json:"hindrance"` // why it promises nothing: it is joining, or the charter is forked
+	Hindrance       string      `json:"hindrance"` // why it promises nothing: it is joining, the charter is forked, or lists other builds
+	Build           string      `json:"build"`     // SHA-256 of the executable that runs, as the node wrote it when it started; empty if it did not
 }
 
 type keyStatus struct {
@@ -87,6 +88,9 @@ func (c statusCommand) run(ctx context.Context, out io.Writer) (err error) {
 	if err := s.heed(chain.GetHead()); err != nil {
 		return fmt.Errorf("node at %s: head: %w", address, err)
 	}
+	if s.Build, err = config.build(); err != nil {
+		return err
+	}
 	return c.print(out, s)
 }
 
@@ -129,6 +133,9 @@ func (c statusCommand) print(out io.Writer, s status) error {
 	if s.Charter > 0 {
 		fmt.Fprintf(&b, "charter     number %d, %s\n", s.Charter, s.CharterDigest)
 	}
+	if s.Build != "" {
+		fmt.Fprintf(&b, "build       %s\n", s.Build)
+	}
 	if s.Hindrance != "" {
 		fmt.Fprintf(&b, "promises nothing: %s\n", s.Hindrance)
 	}
@@ -144,6 +151,15 @@ func (c *configFile) address() (string, error) {
 	b, err := os.ReadFile(c.addressFile())
 	if errors.Is(err, fs.ErrNotExist) {
 		return c.Listen, nil
+	}
+	return strings.TrimSpace(string(b)), err
+}
+
+// build is the build that runs, empty if no node wrote it.
+func (c *configFile) build() (string, error) {
+	b, err := os.ReadFile(c.buildFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
 	}
 	return strings.TrimSpace(string(b)), err
 }

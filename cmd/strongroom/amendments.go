@@ -32,12 +32,15 @@ type unfreezeCommand struct{}
 
 // Run says how freezes are lifted.
 func (unfreezeCommand) Run(app *cli.App) error {
-	_, err := fmt.Fprint(app.Out, `A freeze lapses by itself. A quorum lifts it before that by an amendment:
+	_, err := fmt.Fprint(app.Out, `A freeze lapses by itself, unless a quorum confirmed it. A quorum lifts it before
+that by an amendment, which signers hold for a while:
   strongroom amendment new --lift --reason TEXT --out lift.amendment
   strongroom amendment sign lift.amendment      (each of the quorum's officers)
   strongroom amendment submit lift.amendment
   strongroom amendment list                     (until enough signers held it)
   strongroom amendment enact DIGEST
+In the same way, but without any delay, a quorum keeps a freeze from lapsing:
+  strongroom amendment new --confirm-freeze --reason TEXT --out keep.amendment
 `)
 	return err
 }
@@ -69,6 +72,27 @@ func (c keyRevoke) Run(ctx context.Context, app *cli.App) error {
 	return session(ctx, app, func(s *cli.Session) error { return s.RevokeKey(ctx, c.Key, c.Reason) })
 }
 
+type keyRotate struct {
+	Old            string `placeholder:"KEY" help:"The key that goes, as in authorized_keys or a file that holds it; that of the configuration if not given."`
+	KeyOut         string `type:"path" placeholder:"FILE" help:"File for a new key (OpenSSH, encrypted, mode 0600); it must not exist."`
+	Comment        string `help:"Comment of the new key."`
+	PassphraseFile string `type:"path" placeholder:"FILE" help:"File with the new key's passphrase, mode 0600; asked on the terminal if not given."`
+	Public         string `placeholder:"KEY" help:"Instead: a key that exists, as in authorized_keys or a file that holds it, for example one of an agent or a token."`
+	Class          string `help:"What keeps that key: presence, token or file."`
+	KeepOld        bool   `help:"The old key stays beside the new one: where the quorum takes this officer, only a key that stays counts."`
+	DropOld        bool   `help:"Instead of a new key: the old one goes, another that was added before stays."`
+	Reason         string `required:"" help:"Text that is part of the amendment."`
+	Out            string `required:"" type:"path" placeholder:"FILE" help:"File for the amendment; it must not exist."`
+}
+
+// Run writes an amendment that rotates a key.
+func (c keyRotate) Run(ctx context.Context, app *cli.App) error {
+	return session(ctx, app, func(s *cli.Session) error {
+		return s.RotateKey(ctx, cli.Rotation{Old: c.Old, Public: c.Public, Class: c.Class, KeyOut: c.KeyOut, Comment: c.Comment, PassphraseFile: c.PassphraseFile,
+			KeepOld: c.KeepOld, DropOld: c.DropOld, Reason: c.Reason, Out: c.Out})
+	})
+}
+
 type amendmentCommands struct {
 	New    amendmentNew    `cmd:"" help:"Write an amendment to a file, for officers to sign."`
 	Show   amendmentShow   `cmd:"" help:"Show an amendment: what gets looser, what gets tighter, who approved it."`
@@ -81,9 +105,9 @@ type amendmentCommands struct {
 }
 
 type amendmentNew struct {
-	From      string    `type:"path" placeholder:"FILE" help:"TOML of the whole new charter; its salt stays."`
-	Book      string    `type:"path" placeholder:"FILE" help:"TOML of its address book."`
+	From      string    `type:"path" placeholder:"FILE" help:"TOML of the whole new charter; its salt stays. The address book has versions of its own."`
 	Lift      bool      `help:"Instead: the charter as it is, with all live freezes lifted."`
+	Confirm   bool      `name:"confirm-freeze" help:"Instead: the charter as it is, with all live freezes confirmed, so that they do not lapse."`
 	Follows   string    `placeholder:"DIGEST" help:"After a fork: which of its two amendments this one goes on from."`
 	NotBefore time.Time `placeholder:"TIME" help:"When it may come into force, as in 2030-01-31T12:00:00Z; now if not given."`
 	Reason    string    `required:"" help:"Text that is part of the amendment."`
@@ -93,7 +117,7 @@ type amendmentNew struct {
 // Run writes an amendment.
 func (c amendmentNew) Run(ctx context.Context, app *cli.App) error {
 	return session(ctx, app, func(s *cli.Session) error {
-		return s.NewAmendment(ctx, cli.Change{From: c.From, Book: c.Book, Lift: c.Lift, Follows: c.Follows, Reason: c.Reason, NotBefore: c.NotBefore, Out: c.Out})
+		return s.NewAmendment(ctx, cli.Change{From: c.From, Lift: c.Lift, Confirm: c.Confirm, Follows: c.Follows, Reason: c.Reason, NotBefore: c.NotBefore, Out: c.Out})
 	})
 }
 
@@ -174,21 +198,20 @@ func (c amendmentEnact) Run(ctx context.Context, app *cli.App) error {
 	return session(ctx, app, func(s *cli.Session) error { return s.EnactAmendment(ctx, c.Amendment) })
 }
 
-// charterSource are the files that people write.
-type charterSource struct {
+type charterDiff struct {
 	From string `required:"" type:"path" placeholder:"FILE" help:"TOML of the whole charter."`
-	Book string `required:"" type:"path" placeholder:"FILE" help:"TOML of its address book."`
 }
-
-type charterDiff struct{ charterSource }
 
 // Run compares a charter with the one in force, as known without a connection.
 func (c charterDiff) Run(ctx context.Context, app *cli.App) error {
 	app.Offline = true
-	return session(ctx, app, func(s *cli.Session) error { return s.DiffCharter(c.From, c.Book) })
+	return session(ctx, app, func(s *cli.Session) error { return s.DiffCharter(c.From) })
 }
 
-type charterLint struct{ charterSource }
+type charterLint struct {
+	From string `required:"" type:"path" placeholder:"FILE" help:"TOML of the whole charter."`
+	Book string `type:"path" placeholder:"FILE" help:"TOML of the address book that a genesis begins with; empty if not given."`
+}
 
 // Run checks a charter.
 func (c charterLint) Run(app *cli.App) error { return app.LintCharter(c.From, c.Book) }

@@ -10,8 +10,11 @@ import (
 type withdrawCommand struct {
 	Wallet     string        `required:"" help:"Wallet of the charter."`
 	Account    string        `required:"" help:"Account of the client."`
-	To         []string      `required:"" sep:"none" placeholder:"ADDRESS" help:"Where to pay; may be given several times, each with its --amount."`
-	Amount     []string      `required:"" sep:"none" placeholder:"\"0.015 BTC\"" help:"How much, in the order of --to."`
+	To         []string      `sep:"none" placeholder:"ADDRESS" help:"Where to pay; may be given several times, each with its --amount."`
+	Amount     []string      `sep:"none" placeholder:"\"0.015 BTC\"" help:"How much, in the order of --to."`
+	Call       string        `placeholder:"NAME" help:"Contract call of the charter to make, instead of payments."`
+	Arg        []string      `sep:"none" placeholder:"VALUE" help:"Argument of the call, in the order of its signature: an address, true or false, a number in decimal or, where it counts as an asset, an amount with its unit, bytes as 0x and hexadecimal digits."`
+	Value      string        `placeholder:"\"0.1 ETH\"" help:"Coin that goes with the call."`
 	FeeCap     string        `required:"" placeholder:"\"0.0001 BTC\"" help:"Largest fee, in the chain's coin."`
 	RequestID  string        `name:"request-id" help:"Own id of the request: the same id is the same withdrawal. Random if not given."`
 	Expiry     time.Duration `default:"1h" help:"How long the request is good for."`
@@ -23,7 +26,8 @@ type withdrawCommand struct {
 // Run asks for a withdrawal.
 func (c withdrawCommand) Run(ctx context.Context, app *cli.App) error {
 	return session(ctx, app, func(s *cli.Session) error {
-		return s.Withdraw(ctx, cli.Order{Wallet: c.Wallet, Account: c.Account, To: c.To, Amounts: c.Amount, FeeCap: c.FeeCap,
+		return s.Withdraw(ctx, cli.Order{Wallet: c.Wallet, Account: c.Account, To: c.To, Amounts: c.Amount,
+			Call: c.Call, Arguments: c.Arg, Value: c.Value, FeeCap: c.FeeCap,
 			RequestID: c.RequestID, Expiry: c.Expiry, MemoFile: c.MemoFile, TravelRule: c.TravelRule}, c.Wait)
 	})
 }

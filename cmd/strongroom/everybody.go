@@ -77,6 +77,7 @@ func (charterVerify) Run(app *cli.App) error { return app.VerifyCharter() }
 type keyCommands struct {
 	New    keyNew    `cmd:"" help:"Make an encrypted Ed25519 key and print its public key."`
 	Public keyPublic `cmd:"" help:"Print the public key of a key file."`
+	Rotate keyRotate `cmd:"" help:"Write an amendment that puts a new key in the place of one's own, for officers to sign."`
 	Revoke keyRevoke `cmd:"" help:"Revoke a key of one's own for good, at every signer."`
 }
 

@@ -1,6 +1,6 @@
-// Command strongroom is what officers, clients, auditors and operators use: it signs requests, shows and approves intents and
-// amendments of the charter, takes what stops something to every signer, and checks addresses and the audit log. Package internal/cli has what it trusts and refuses; this
-// package holds flags and wiring only.
+// Command strongroom is what officers, clients, auditors and operators use: it signs requests, shows and approves intents, amendments of
+// the charter and versions of the address book, takes what stops something to every signer, and checks addresses and the audit log.
+// Package internal/cli has what it trusts and refuses; this package holds flags and wiring only.
 //
 // Exit codes: 0 done; 3 refused, denied, rejected, expired or not verified; 4 no server that could do it answered; 1 anything else.
 package main
@@ -34,6 +34,7 @@ type commands struct {
 	Veto             vetoCommand             `cmd:"" help:"Stop an amendment that loosens, at every signer." group:"Officers"`
 	Statements       statementsCommand       `cmd:"" help:"What officers said, and what is frozen: everything that signers know of." group:"Officers"`
 	Amendment        amendmentCommands       `cmd:"" help:"Changes of the charter." group:"Officers"`
+	Book             bookCommands            `cmd:"" help:"The address book: who may be paid." group:"Officers"`
 	Export           exportCommand           `cmd:"" help:"Write the message whose signature approves an intent, for ssh-keygen -Y sign." group:"Officers"`
 	Import           importCommand           `cmd:"" help:"Hand in an approval that was signed elsewhere." group:"Officers"`
 

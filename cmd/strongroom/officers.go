@@ -7,12 +7,18 @@ import (
 )
 
 type inboxCommand struct {
-	All bool `help:"Also what waits for nobody: allowed by a rule, approved or rejected."`
+	All   bool `help:"Also what waits for nobody: allowed by a rule, approved or rejected."`
+	Plain bool `help:"Print the list and end, also on a terminal."`
 }
 
-// Run lists what waits for approval.
+// Run lists what waits for approval; on a terminal one can move about in it.
 func (c inboxCommand) Run(ctx context.Context, app *cli.App) error {
-	return session(ctx, app, func(s *cli.Session) error { return s.Inbox(ctx, c.All) })
+	return session(ctx, app, func(s *cli.Session) error {
+		if !c.Plain && app.Interactive() {
+			return s.Desk(ctx, c.All)
+		}
+		return s.Inbox(ctx, c.All)
+	})
 }
 
 type showCommand struct {
@@ -27,11 +33,15 @@ func (c showCommand) Run(ctx context.Context, app *cli.App) error {
 type approveCommand struct {
 	Digest string   `arg:"" help:"Digest of the intent, or at least its first 8 digits."`
 	Amount []string `sep:"none" placeholder:"\"0.5 BTC\"" help:"The total that is paid, one for each asset; typed on the terminal if not given."`
+	Call   string   `placeholder:"NAME" help:"The name of a contract call that counts as no amount; typed on the terminal if not given."`
 	Reason string   `help:"Text that is signed with the approval."`
 }
 
 // Run approves an intent.
 func (c approveCommand) Run(ctx context.Context, app *cli.App) error {
+	if c.Call != "" {
+		c.Amount = append(c.Amount, c.Call)
+	}
 	return session(ctx, app, func(s *cli.Session) error { return s.Approve(ctx, c.Digest, c.Amount, c.Reason) })
 }
 

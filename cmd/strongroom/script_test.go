@@ -3,11 +3,14 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +20,7 @@ import (
 
 	"github.com/strongroom/strongroom/internal/cli"
 	"github.com/strongroom/strongroom/internal/cli/clitest"
+	"github.com/strongroom/strongroom/policy"
 	"github.com/strongroom/strongroom/policy/approval"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
@@ -28,15 +32,22 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"strongroom": main})
 }
 
-func TestScripts(t *testing.T) {
+// TestScripts runs against two signers of four that answer.
+func TestScripts(t *testing.T) { runScripts(t, "script") }
+
+// TestQuorumScripts runs against all four.
+func TestQuorumScripts(t *testing.T) { runScripts(t, "quorum", clitest.Nodes...) }
+
+func runScripts(t *testing.T, dir string, answering ...string) {
 	testscript.Run(t, testscript.Params{
-		Dir: filepath.Join("testdata", "script"),
+		Dir: filepath.Join("testdata", dir),
 		Setup: func(env *testscript.Env) error {
-			w := &world{}
+			w := &world{answering: answering}
 			env.Values[key{}] = w
 			return w.set(env)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "approved-by": approvedBy, "rejected-at": rejectedAt},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "approved-by": approvedBy, "rejected-at": rejectedAt,
+			"pass": pass, "lies": lies, "holds": holds, "word": word, "loses": loses},
 	})
 }
 
@@ -75,8 +86,10 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 // key is the place of a script's world in its environment.
 type key struct{}
 
-// world is what a script runs against: an organisation whose coordinator lists one intent, and whose first two nodes answer.
+// world is what a script runs against: an organisation whose coordinator lists one intent, and some of whose nodes answer.
 type world struct {
+	answering    []string     // names of nodes; none for the first two
+	passed       atomic.Int64 // on the servers' clocks for the address book, beyond real time
 	organisation *clitest.Organisation
 	coordinator  *clitest.Coordinator
 	nodes        map[string]*clitest.Node
@@ -86,10 +99,40 @@ type world struct {
 // bookAddress is in the address book for fund-a.
 const bookAddress = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 
+// withCall puts a contract call and a rule for it into the charter.
+var withCall = []string{`[[limits]]
+name = "btc-day"`, `[[rules]]
+name = "desk"
+clients = ["*"]
+accounts = ["*"]
+wallets = ["eth-hot"]
+amounts = ["1000 USDX"]
+action = "approve"
+quorum.any_of = [[{ group = "treasury", count = 2 }]]
+expiry = "24h"
+signing = "10m"
+fee_caps = ["0.01 ETH"]
+limits = ["eth-day", "usdx-day"]
+calls = ["desk-allowance"]
+
+[[calls]]
+name = "desk-allowance"
+label = "Let the desk take USDX"
+chain = "eip155:1337"
+contract = "0x5fbdb2315678afecb367f032d93f642f64180aa3"
+signature = "approve(address,uint256)"
+arguments = [
+  { allow = "equal", values = ["0x00000000000000000000000000000000de5c0001"] },
+  { allow = "at-most", max = "1000 USDX" },
+]
+
+[[limits]]
+name = "btc-day"`}
+
 func (w *world) set(env *testscript.Env) error {
 	env.Defer(w.stop)
 	var err error
-	if w.organisation, err = clitest.New(env.WorkDir); err != nil {
+	if w.organisation, err = clitest.New(env.WorkDir, withCall...); err != nil {
 		return err
 	}
 	w.coordinator, w.nodes = &clitest.Coordinator{Create: w.create}, map[string]*clitest.Node{}
@@ -97,23 +140,30 @@ func (w *world) set(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	// node-3 and node-4 are nowhere: nothing listens on the port of a listener that was closed.
+	if w.answering == nil {
+		w.answering = clitest.Nodes[:2]
+	}
 	addresses := map[string]string{}
-	for _, name := range []string{"node-1", "node-2"} {
+	for _, name := range clitest.Nodes {
+		if !slices.Contains(w.answering, name) {
+			if addresses[name], err = nowhere(); err != nil {
+				return err
+			}
+			continue
+		}
 		w.nodes[name] = &clitest.Node{Status: &pb.SignerStatus{Signer: name}}
+		w.nodes[name].Books.Now = w.clock
 		if addresses[name], err = w.started(w.organisation.ServeNode(name, w.nodes[name])); err != nil {
 			return err
 		}
 	}
-	if addresses["node-3"], err = nowhere(); err != nil {
-		return err
-	}
-	addresses["node-4"] = addresses["node-3"]
 	if err := w.list(env); err != nil {
 		return err
 	}
 	return w.files(env, address, addresses)
 }
+
+func (w *world) clock() time.Time { return time.Now().Add(time.Duration(w.passed.Load())) }
 
 func (w *world) started(address string, stop func(), err error) (string, error) {
 	if err == nil {
@@ -128,6 +178,7 @@ func (w *world) stop() {
 	}
 }
 
+// nowhere returns an address where nothing listens: that of a listener that was closed.
 func nowhere() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -165,6 +216,9 @@ func (w *world) create(s *pb.Signed) (*pb.Withdrawal, error) {
 	if err != nil {
 		return nil, rpc.ToStatus(err)
 	}
+	if r.Call != nil {
+		return w.called(s, r)
+	}
 	if n := r.Outputs[0].Amount.Int(); n.Int64() > 100_000_000 {
 		return nil, rpc.ToStatus(refusal.New("btc-day", "amount", "at most 1 BTC", n.String()))
 	}
@@ -173,9 +227,26 @@ func (w *world) create(s *pb.Signed) (*pb.Withdrawal, error) {
 	return got, nil
 }
 
+// called takes a contract call that the charter lets through, and lists its exact intent.
+func (w *world) called(s *pb.Signed, r *canon.Request) (*pb.Withdrawal, error) {
+	verdict := policy.Decide(w.organisation.Charter, r)
+	if verdict.Action != canon.ActionApprove {
+		return nil, rpc.ToStatus(verdict.Explanation)
+	}
+	signed := canon.Signed{Document: s.GetDocument(), Scheme: canon.Scheme(s.GetScheme()), Signature: s.GetSignature()}
+	intent, err := w.organisation.Intent(signed, func(i *canon.Intent) {
+		i.Rule, i.Mode, i.Transactions, i.Inputs = verdict.Rule.Name, canon.Exact, []canon.Digest{{0: 0xab}}, []canon.OwnPath{{Account: r.Account}}
+	})
+	if err != nil {
+		return nil, err
+	}
+	w.coordinator.Pending = append(w.coordinator.Pending, clitest.PendingOf(intent))
+	return &pb.Withdrawal{Name: "withdrawals/" + r.WithdrawalID().String(), State: "awaiting-approval", Request: s, Intent: intent}, nil
+}
+
 // files writes everybody's configuration and some address files, and starts an agent that holds bob's key.
 func (w *world) files(env *testscript.Env, coordinator string, signers map[string]string) error {
-	if _, _, err := clitest.Source(env.WorkDir); err != nil {
+	if _, _, err := clitest.Source(env.WorkDir, withCall...); err != nil {
 		return err
 	}
 	for name, role := range map[string]rpc.Role{"alice": rpc.Officer, "bob": rpc.Officer, "carol": rpc.Officer, "fund-a": rpc.Custodian} {
@@ -291,4 +362,50 @@ func rejectedAt(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s: expected a statement: %t, found: %t", name, !neg, found)
 		}
 	}
+}
+
+// pass lets time pass for the address book at all servers: pass DURATION.
+func pass(ts *testscript.TestScript, _ bool, args []string) {
+	d, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	ts.Value(key{}).(*world).passed.Add(int64(d))
+}
+
+// lies makes a server give another address book than it has: lies coordinator, or lies NODE. With ! it is honest again.
+func lies(ts *testscript.TestScript, neg bool, args []string) {
+	w := ts.Value(key{}).(*world)
+	if args[0] == "coordinator" {
+		w.coordinator.Library.Spoil = func(r *pb.ListBookEntriesResponse) { r.Entries[0] = r.Entries[len(r.Entries)-1] }
+		if neg {
+			w.coordinator.Library.Spoil = nil
+		}
+		return
+	}
+	w.nodes[args[0]].Books.Spoil = func(r *pb.GetBookResponse) { r.Versions[0].Root[0] ^= 1 }
+	if neg {
+		w.nodes[args[0]].Books.Spoil = nil
+	}
+}
+
+// holds checks which version of the book is the newest at a node: holds NODE SERIAL SIZE.
+func holds(ts *testscript.TestScript, _ bool, args []string) {
+	n := ts.Value(key{}).(*world).nodes[args[0]].Books.Versions().Newest()
+	if found := []string{fmt.Sprint(n[0].Serial), fmt.Sprint(n[0].Size)}; len(n) != 1 || !slices.Equal(found, args[1:]) {
+		ts.Fatalf("%s: expected version and size %v, found %v", args[0], args[1:], found)
+	}
+}
+
+// word puts the first word of a change of the address book in a file into WORD.
+func word(ts *testscript.TestScript, _ bool, args []string) {
+	var c canon.BookChange
+	var u canon.BookUpdate
+	ts.Check(canon.Decode([]byte(ts.ReadFile(args[0])), &c))
+	ts.Check(canon.Decode(c.Update, &u))
+	ts.Setenv("WORD", canon.KindBookRoot.Digest(u.Root).Words()[0])
+}
+
+// loses has the coordinator's database be that of the genesis again.
+func loses(ts *testscript.TestScript, _ bool, _ []string) {
+	w := ts.Value(key{}).(*world)
+	w.coordinator.Library.Restore(w.organisation)
 }

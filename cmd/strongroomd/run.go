@@ -21,6 +21,7 @@ import (
 	"github.com/strongroom/strongroom/internal/config/genesis"
 	"github.com/strongroom/strongroom/internal/coordinator"
 	"github.com/strongroom/strongroom/internal/coordinator/store/sqlite"
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/rpc"
@@ -101,7 +102,7 @@ func (d *daemon) assemble(ctx context.Context) error {
 	if err := d.connect(ctx, parts); err != nil {
 		return err
 	}
-	if d.service, err = coordinator.New(*parts); err != nil {
+	if d.service, err = coordinator.New(ctx, *parts); err != nil {
 		return err
 	}
 	certificate, err := rpc.Certificate(parts.Key)
@@ -118,7 +119,7 @@ func (d *daemon) assemble(ctx context.Context) error {
 	return err
 }
 
-// foundation reads the files: genesis, database, with the amendments that it has, book, key.
+// foundation reads the files: genesis, database, with the amendments and changes of the book that it has, the first book, key.
 func (d *daemon) foundation(ctx context.Context) (*coordinator.Parts, error) {
 	c := d.config
 	organisation, err := canon.ParseDigest(c.Organisation)
@@ -129,7 +130,8 @@ func (d *daemon) foundation(ctx context.Context) (*coordinator.Parts, error) {
 	if p.Genesis, err = os.ReadFile(c.Genesis); err != nil {
 		return nil, fmt.Errorf("genesis: %w", err)
 	}
-	if _, err := charter.Open(p.Genesis, organisation); err != nil {
+	first, err := charter.Open(p.Genesis, organisation)
+	if err != nil {
 		return nil, fmt.Errorf("genesis: %w", err)
 	}
 	if p.Store, err = sqlite.Open(ctx, c.Database, organisation); err != nil {
@@ -139,21 +141,26 @@ func (d *daemon) foundation(ctx context.Context) (*coordinator.Parts, error) {
 	if p.Charters, err = coordinator.OpenCharters(ctx, p.Genesis, organisation, p.Store); err != nil {
 		return nil, fmt.Errorf("charter: %w", err)
 	}
-	text, err := os.ReadFile(c.Book)
-	if err != nil {
+	if p.Books, err = coordinator.OpenBooks(ctx, p.Charters, func() (*book.Tree, error) { return readBook(c.Book, first) }, p.Store, time.Now()); err != nil {
 		return nil, fmt.Errorf("book: %w", err)
-	}
-	entries, err := genesis.ReadBook(text, p.Charters.Current().Genesis().Chains)
-	if err != nil {
-		return nil, err
-	}
-	if p.Book, err = charter.BuildBook(entries); err != nil {
-		return nil, err
 	}
 	if p.Key, err = coordinator.LoadKey(c.Key); err != nil {
 		return nil, fmt.Errorf("key: %w", err)
 	}
 	return p, nil
+}
+
+// readBook builds the first version of the address book from the entries that the genesis was made with.
+func readBook(path string, first *charter.Charter) (*book.Tree, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := genesis.ReadBook(text, first.Genesis().Chains)
+	if err != nil {
+		return nil, err
+	}
+	return book.Build(entries)
 }
 
 // connect makes the connections to signers, which are dialled when first used, and to chain nodes, which must answer now: they are
@@ -210,7 +217,8 @@ func (d *daemon) connector(certificate tls.Certificate, addresses map[canon.Name
 			return coordinator.Signer{}, err
 		}
 		d.onClose(conn.Close)
-		return coordinator.Signer{Client: strongroomv1.NewSignerServiceClient(conn), Charters: strongroomv1.NewCharterServiceClient(conn), Wake: conn.ResetConnectBackoff}, nil
+		return coordinator.Signer{Client: strongroomv1.NewSignerServiceClient(conn), Charters: strongroomv1.NewCharterServiceClient(conn),
+			Books: strongroomv1.NewBookServiceClient(conn), Wake: conn.ResetConnectBackoff}, nil
 	}
 }
 

@@ -150,6 +150,13 @@ func TestTheDaemonServesAndStops(t *testing.T) {
 	if err := (auditVerify{Config: filepath.Join(dir, "strongroomd.toml")}).Run(); err != nil {
 		t.Errorf("expected a log that verifies, found %v", err)
 	}
+	writeFile(t, filepath.Join(dir, "book.toml"), nil)
+	if d, err := open(ctx, filepath.Join(dir, "strongroomd.toml"), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "book: expected root") {
+		if err == nil {
+			d.close()
+		}
+		t.Errorf("another book: expected an error that names it, found %v", err)
+	}
 }
 
 // ask calls the service where the address file says that it is.

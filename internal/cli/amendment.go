@@ -19,64 +19,53 @@ const maxEntry = 2 << 20
 // maxSource bounds the TOML of a charter and of a book, in bytes.
 const maxSource = 64 << 20
 
-// compile reads a whole charter from the files that people write.
-func (a *App) compile(from, book string) (*genesis.Charter, error) {
-	text, err := a.read(from, maxSource)
+// revise compiles the charter that a file describes as one that follows the charter in force.
+func (s *Session) revise(from string) (*canon.Genesis, error) {
+	text, err := s.read(from, maxSource)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := a.read(book, maxSource)
+	next, err := genesis.Revise(text, s.Charter.Genesis())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", from, err)
 	}
-	return genesis.Build(text, entries)
-}
-
-// revise compiles the charter that the files describe as one that follows the charter in force. What the files cannot say stays as it
-// is: lifted freezes, and how many recovery keys it takes.
-func (s *Session) revise(from, book string) (*canon.Genesis, error) {
-	c, err := s.compile(from, book)
-	if err != nil {
-		return nil, err
-	}
-	now, next := s.Charter.Genesis(), c.Genesis
-	if next.Salt != now.Salt {
-		return nil, fmt.Errorf("%w: %s: salt: expected that of the organisation, %s, found %s", ErrRefused, from, now.Salt, next.Salt)
-	}
-	next.Lifted = slices.Clone(now.Lifted)
-	if next.RecoveryCount == 0 {
-		next.RecoveryCount, next.Delays.Recovery = now.RecoveryCount, now.Delays.Recovery
-	}
-	b, err := canon.Encode(next)
-	if err != nil {
-		return nil, err
-	}
-	var read canon.Genesis // as everybody will read it
-	return &read, canon.Decode(b, &read)
+	return next, nil
 }
 
 // Change says what an amendment is to be.
 type Change struct {
-	From, Book string // TOML of the whole charter and of its book
-	Lift       bool   // instead: the charter as it is, with all live freezes lifted
-	Follows    string // after a fork: the digest of the amendment to go on from
-	Reason     string
-	NotBefore  time.Time // zero for now
-	Out        string    // file for it, which must not exist
+	From    string // TOML of the whole charter
+	Lift    bool   // instead: the charter as it is, with all live freezes lifted
+	Confirm bool   // instead: the charter as it is, with all live freezes confirmed, so that they do not lapse
+	Follows string // after a fork: the digest of the amendment to go on from
+	Reason  string
+	// NotBefore is when it may come into force; zero for now.
+	NotBefore time.Time
+	Out       string // file for it, which must not exist
+
+	next *canon.Genesis // instead: this charter
 }
 
 // NewAmendment writes an amendment for officers to sign.
 func (s *Session) NewAmendment(ctx context.Context, c Change) error {
-	if err := s.settled(); err != nil {
+	v, err := s.writeAmendment(ctx, c)
+	if err != nil {
 		return err
+	}
+	return s.Print(*v)
+}
+
+func (s *Session) writeAmendment(ctx context.Context, c Change) (*AmendmentView, error) {
+	if err := s.settled(); err != nil {
+		return nil, err
 	}
 	next, err := s.nextState(ctx, c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	state, err := canon.Encode(*next)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a := canon.Amendment{Organisation: s.Charter.Organisation(), Number: s.Charter.Number() + 1, Previous: s.Charter.Digest(), NotBefore: s.now(),
 		State: state, Reason: canon.Text(c.Reason)}
@@ -84,27 +73,27 @@ func (s *Session) NewAmendment(ctx context.Context, c Change) error {
 		a.NotBefore = canon.TimeOf(c.NotBefore)
 	}
 	if err := s.heal(&a, c.Follows); err != nil {
-		return err
+		return nil, err
 	}
 	document, err := canon.Encode(a)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	e := canon.CharterEntry{Organisation: a.Organisation, Step: canon.StepPropose, Amendment: document, Approvals: []canon.Signed{}}
 	d, err := s.draft(e, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	encoded, err := canon.Encode(e)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := writeNew(c.Out, encoded, 0o644); err != nil {
-		return err
+		return nil, err
 	}
 	v := s.amendmentView(d)
 	v.File = c.Out
-	return s.Print(v)
+	return &v, nil
 }
 
 // settled refuses doubts about the charter in force, except a fork that is known here: amendments heal that.
@@ -141,12 +130,38 @@ func digests(list []canon.Digest) string {
 }
 
 func (s *Session) nextState(ctx context.Context, c Change) (*canon.Genesis, error) {
-	if c.Lift == (c.From != "" || c.Book != "") || (!c.Lift && (c.From == "" || c.Book == "")) {
-		return nil, errors.New("amendment: expected --from and --book, or --lift alone")
+	given := 0
+	for _, way := range []bool{c.From != "", c.Lift, c.Confirm, c.next != nil} {
+		if way {
+			given++
+		}
 	}
-	if !c.Lift {
-		return s.revise(c.From, c.Book)
+	switch {
+	case given != 1:
+		return nil, errors.New("amendment: expected one of --from, --lift and --confirm-freeze, found none or several")
+	case c.next != nil:
+		return c.next, nil
+	case c.From != "":
+		return s.revise(c.From)
 	}
+	frozen, err := s.frozen(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if c.Lift {
+		return s.lifted(frozen)
+	}
+	return s.confirming(frozen)
+}
+
+// freeze is a freeze that holds now.
+type freeze struct {
+	FreezeView
+	digest canon.Digest
+}
+
+// frozen returns the freezes that hold at some signer that answers.
+func (s *Session) frozen(ctx context.Context) ([]freeze, error) {
 	heard, err := s.listen(ctx)
 	if err != nil {
 		return nil, err
@@ -154,18 +169,46 @@ func (s *Session) nextState(ctx context.Context, c Change) (*canon.Genesis, erro
 	for _, u := range heard.unreachable {
 		s.Note("WARNING: %s did not say what is frozen: %s", u.Server, u.Error)
 	}
-	next := *s.Charter.Genesis()
-	next.Lifted = slices.Clone(next.Lifted)
+	var out []freeze
 	for _, f := range s.liveFreezes(heard) {
 		digest, err := canon.ParseDigest(f.Statement)
 		if err != nil {
 			return nil, err
 		}
-		s.Note("lifts the freeze by %s, statement %s", f.Officer, f.Statement)
-		next.Lifted = append(next.Lifted, digest)
+		out = append(out, freeze{f, digest})
 	}
-	if len(next.Lifted) == len(s.Charter.Genesis().Lifted) {
+	return out, nil
+}
+
+// lifted is the charter in force without the freezes. What was confirmed is so no more.
+func (s *Session) lifted(frozen []freeze) (*canon.Genesis, error) {
+	next := *s.Charter.Genesis()
+	next.Lifted = slices.Clone(next.Lifted)
+	for _, f := range frozen {
+		s.Note("lifts the freeze by %s, statement %s", f.Officer, f.Statement)
+		next.Lifted = append(next.Lifted, f.digest)
+	}
+	if len(frozen) == 0 {
 		return nil, errors.New("amendment: expected a live freeze to lift, found none")
+	}
+	next.Confirmed = slices.DeleteFunc(slices.Clone(next.Confirmed), func(d canon.Digest) bool { return slices.Contains(next.Lifted, d) })
+	return &next, nil
+}
+
+// confirming is the charter in force with the freezes confirmed, so that they do not lapse.
+func (s *Session) confirming(frozen []freeze) (*canon.Genesis, error) {
+	now := s.Charter.Genesis()
+	next := *now
+	next.Confirmed = slices.Clone(next.Confirmed)
+	for _, f := range frozen {
+		if slices.Contains(next.Confirmed, f.digest) {
+			continue
+		}
+		s.Note("confirms the freeze by %s, statement %s", f.Officer, f.Statement)
+		next.Confirmed = append(next.Confirmed, f.digest)
+	}
+	if len(next.Confirmed) == len(now.Confirmed) {
+		return nil, errors.New("amendment: expected a live freeze that is not confirmed yet, found none")
 	}
 	return &next, nil
 }

@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,13 +36,13 @@ func (w *world) officers(t *testing.T) map[string]person {
 func (w *world) draft(t *testing.T, p person, edit ...string) string {
 	t.Helper()
 	dir := t.TempDir()
-	from, book, err := clitest.Source(dir, edit...)
+	from, _, err := clitest.Source(dir, edit...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "amendment")
 	if err := p.run(t, func(ctx context.Context, s *cli.Session) error {
-		return s.NewAmendment(ctx, cli.Change{From: from, Book: book, Reason: "as agreed on Monday", Out: file})
+		return s.NewAmendment(ctx, cli.Change{From: from, Reason: "as agreed on Monday", Out: file})
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -315,21 +316,75 @@ func TestFreezesAreLiftedByAnAmendment(t *testing.T) {
 	}
 }
 
+func TestAConfirmedFreezeDoesNotLapseUntilItIsLifted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	all := w.officers(t)
+	carol, dir := all["carol"], t.TempDir()
+	if err := carol.run(t, func(ctx context.Context, s *cli.Session) error { return s.Freeze(ctx, "strange requests", true) }); err != nil {
+		t.Fatal(err)
+	}
+	amend := func(c cli.Change) string {
+		t.Helper()
+		c.Reason, c.Out = "we look into it", filepath.Join(dir, fmt.Sprint(c.Lift))
+		if err := all["alice"].run(t, func(ctx context.Context, s *cli.Session) error { return s.NewAmendment(ctx, c) }); err != nil {
+			t.Fatal(err)
+		}
+		return c.Out
+	}
+	file := amend(cli.Change{Confirm: true})
+	if out := all["alice"].out.String(); !strings.Contains(out, "0s at a quorum of the signers: it only tightens") {
+		t.Errorf("expected no delay, found:\n%s", out)
+	}
+	w.propose(t, all, file)
+	if err := enact(t, all["alice"], amendmentOf(t, file)); err != nil {
+		t.Fatal(err)
+	}
+	w.wait(80 * time.Hour) // a freeze lapses after 72 hours
+	if err := carol.run(t, func(ctx context.Context, s *cli.Session) error { return s.Statements(ctx) }); err != nil || !strings.Contains(carol.out.String(), "FROZEN") {
+		t.Errorf("expected the freeze to hold, found %v and:\n%s", err, carol.out)
+	}
+	if err := carol.run(t, func(ctx context.Context, s *cli.Session) error {
+		return s.NewAmendment(ctx, cli.Change{Confirm: true, Reason: "again", Out: filepath.Join(dir, "again")})
+	}); err == nil || !strings.Contains(err.Error(), "not confirmed yet") {
+		t.Errorf("expected nothing to confirm, found %v", err)
+	}
+	file = amend(cli.Change{Lift: true})
+	for _, name := range []string{"alice", "bob", "carol"} {
+		if err := sign(t, all[name], file, "3"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := submit(t, all["alice"], file); err != nil {
+		t.Fatal(err)
+	}
+	w.wait(time.Hour)
+	if err := enact(t, all["alice"], amendmentOf(t, file)); err != nil {
+		t.Fatal(err)
+	}
+	if g := w.nodes["node-1"].Amendments.Chain().Current().Genesis(); len(g.Confirmed) != 0 || len(g.Lifted) != 1 {
+		t.Errorf("expected the freeze to be lifted and no longer confirmed, found %d and %d", len(g.Lifted), len(g.Confirmed))
+	}
+	if err := carol.run(t, func(ctx context.Context, s *cli.Session) error { return s.Statements(ctx) }); err != nil || strings.Contains(carol.out.String(), "FROZEN") {
+		t.Errorf("expected no freeze, found %v and:\n%s", err, carol.out)
+	}
+}
+
 func TestACharterWithAnotherSaltIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	p := w.person(t, "alice", rpc.Officer)
-	from, book, err := clitest.Source(t.TempDir(), "5a5a", "5b5b")
+	from, _, err := clitest.Source(t.TempDir(), "5a5a", "5b5b")
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = p.run(t, func(ctx context.Context, s *cli.Session) error {
-		return s.NewAmendment(ctx, cli.Change{From: from, Book: book, Reason: "x", Out: filepath.Join(t.TempDir(), "a")})
+		return s.NewAmendment(ctx, cli.Change{From: from, Reason: "x", Out: filepath.Join(t.TempDir(), "a")})
 	})
 	if cli.ExitCode(err) != cli.ExitRefused || !strings.Contains(err.Error(), "salt") {
 		t.Errorf("expected another salt to be refused, found %v", err)
 	}
-	from, book, err = clitest.Source(t.TempDir(), "count = 3", "count = 4")
+	from, book, err := clitest.Source(t.TempDir(), "count = 3", "count = 4")
 	if err != nil {
 		t.Fatal(err)
 	}

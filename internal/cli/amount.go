@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"strings"
 
+	"github.com/strongroom/strongroom/policy"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/wallets"
@@ -35,14 +36,19 @@ type PaymentView struct {
 	AmountView
 	// Address is the text of the chain for the bytes of the output.
 	Address string `json:"address"`
-	// Label is that of the address book; only set when a proof under the charter's root shows it.
+	// Label is that of the address book; only set when a proof under the newest version that a quorum of signers names shows it.
 	Label string `json:"label,omitempty"`
 	// InBook says whether such a proof was there.
 	InBook bool `json:"in_book"`
+	// Payable says that the cool-down of the entry is over at a quorum of the signers.
+	Payable bool `json:"payable,omitempty"`
+	// PayableFrom is when a quorum of the signers expects that to be at the latest, for an entry that is not payable yet.
+	PayableFrom string `json:"payable_from,omitempty"`
 }
 
-// payments renders the outputs of a request. An output that has no text as an address shows as its bytes.
-func payments(c *charter.Charter, r canon.Request, labels map[string]canon.Text) []PaymentView {
+// payments renders the outputs of a request. An output that has no text as an address shows as its bytes. entries are what is known of the
+// book, by address.
+func payments(c *charter.Charter, r canon.Request, entries map[string]entry) []PaymentView {
 	chain, _ := c.Chain(r.Chain)
 	out := make([]PaymentView, len(r.Outputs))
 	for i, o := range r.Outputs {
@@ -50,8 +56,8 @@ func payments(c *charter.Charter, r canon.Request, labels map[string]canon.Text)
 		if err != nil {
 			address = fmt.Sprintf("no address of the chain: %x", o.Address)
 		}
-		label, proven := labels[string(o.Address)]
-		out[i] = PaymentView{AmountView: amountView(c, o.Asset, o.Amount), Address: address, Label: string(label), InBook: proven}
+		e, proven := entries[string(o.Address)]
+		out[i] = PaymentView{AmountView: amountView(c, o.Asset, o.Amount), Address: address, Label: string(e.label), InBook: proven, Payable: e.payable, PayableFrom: e.from}
 	}
 	return out
 }
@@ -62,11 +68,15 @@ type total struct {
 	sum canon.Amount
 }
 
-// totals sums the outputs for each asset, in the order in which assets first appear.
-func totals(r canon.Request) ([]total, error) {
+// totals sums what a request pays for each asset, in the order in which assets first appear.
+func totals(c *charter.Charter, r canon.Request) ([]total, error) {
 	var order []canon.AssetID
 	sums := map[canon.AssetID]*big.Int{}
-	for _, o := range r.Outputs {
+	pays, err := policy.Paid(c, &r)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range pays {
 		if sums[o.Asset] == nil {
 			order, sums[o.Asset] = append(order, o.Asset), new(big.Int)
 		}

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
 )
 
@@ -182,12 +183,17 @@ type RefusalView struct {
 	Field    string `json:"field"`
 	Expected string `json:"expected"`
 	Found    string `json:"found"`
+	// Until is when it passes if nothing changes but the clock.
+	Until string `json:"until,omitempty"`
 }
 
 func refusalViews(r *refusal.Refusal) []RefusalView {
 	out := make([]RefusalView, len(r.Failures))
 	for i, f := range r.Failures {
-		out[i] = RefusalView(f)
+		out[i] = RefusalView{Rule: f.Rule, Field: f.Field, Expected: f.Expected, Found: f.Found}
+		if f.Until != 0 {
+			out[i].Until = stamp(canon.Time(f.Until))
+		}
 	}
 	return out
 }
@@ -206,5 +212,8 @@ func writeRefusals(t *text, indent int, refusals []RefusalView) {
 		t.say(pad+"%s: %s", r.Rule, r.Field)
 		t.say(pad+"  expected %s", r.Expected)
 		t.say(pad+"  found    %s", r.Found)
+		if r.Until != "" {
+			t.say(pad+"  passes from %s on, if nothing changes", r.Until)
+		}
 	}
 }

@@ -22,6 +22,21 @@ type news struct {
 	entries [][]byte // that were followed, in order
 	// doubts say why this may not be the charter in force: nothing is approved while there is one.
 	doubts []string
+	// warnings are what was said aloud, the doubts among them.
+	warnings []string
+}
+
+// warn says something aloud and keeps it.
+func (s *Session) warn(format string, args ...any) {
+	warning := fmt.Sprintf(format, args...)
+	s.news.warnings = append(s.news.warnings, warning)
+	s.Note("WARNING: %s", warning)
+}
+
+// refresh asks anew what the charter has become. What was followed stays followed.
+func (s *Session) refresh(ctx context.Context) {
+	s.news = news{entries: s.news.entries}
+	s.update(ctx)
 }
 
 // Bounds of what is read of a chain.
@@ -46,7 +61,7 @@ func (s *Session) update(ctx context.Context) {
 		}
 		for _, refused := range s.followEntries(entries) {
 			if !warned[refused.Error] {
-				s.Note("WARNING: %s served an amendment that does not verify: %s", refused.Server, refused.Error)
+				s.warn("%s served an amendment that does not verify: %s", refused.Server, refused.Error)
 			}
 			warned[refused.Error] = true
 		}
@@ -180,51 +195,80 @@ func (s *Session) weigh() {
 			len(fork.Amendments), fork.Number))
 	}
 	heard := 0
+	var claims []claim
 	for _, a := range n.answers {
 		if a.Err != nil {
 			continue
 		}
 		heard++
 		if a.Server != coordinatorName && a.Value.GetHead() != nil {
-			s.weighHead(a.Server, a.Value.GetHead())
+			claims = append(claims, s.weighHead(a.Server, a.Value.GetHead())...)
 		}
 	}
+	s.judge(claims)
 	current := s.Charter.Number()
+	agrees := func(h HeadView) bool { return h.Agrees }
 	switch {
 	case len(n.answers) > 0 && heard == 0:
-		s.Note("WARNING: nobody who serves the charter answered. It is taken to be number %s, as known here.", current)
-	case heard > 0 && len(s.Config.Signers) > 0 && len(n.heads) == 0:
-		s.Note("WARNING: no signer confirmed that number %s is the charter in force.", current)
+		s.warn("nobody who serves the charter answered. It is taken to be number %d, as known here.", current)
+	case heard > 0 && len(s.Config.Signers) > 0 && !slices.ContainsFunc(n.heads, agrees):
+		s.warn("no signer confirmed that number %d is the charter in force.", current)
 	}
 	for _, d := range n.doubts {
-		s.Note("WARNING: %s", d)
+		s.warn("%s", d)
 	}
 }
 
-// weighHead takes one head into account.
-func (s *Session) weighHead(signer string, wire *pb.Signed) {
+// claim is a signer's word that a charter is in force which is not the one that was followed to here.
+type claim struct{ signer, says, means string }
+
+// weighHead takes one head into account, and returns what it claims beyond the chain, if anything.
+func (s *Session) weighHead(signer string, wire *pb.Signed) []claim {
 	signed, err := signedOf(wire)
 	if err != nil {
-		s.Note("WARNING: %s sent a head that is not signed: %s", signer, err)
-		return
+		s.warn("%s sent a head that is not signed: %s", signer, err)
+		return nil
 	}
 	h, err := s.Chain.OpenHead(signed)
 	if err == nil && string(h.Signer) != signer {
 		err = fmt.Errorf("expected one by %s, found one by %s", signer, h.Signer)
 	}
 	if err != nil {
-		s.Note("WARNING: %s sent a head that does not verify: %s", signer, err)
-		return
+		s.warn("%s sent a head that does not verify: %s", signer, err)
+		return nil
 	}
 	n, current := &s.news, s.Charter
 	n.heads = append(n.heads, HeadView{signer, h.Number, h.Charter.String(), stamp(h.Time), h.Charter == current.Digest()})
 	then, known := s.Chain.Charter(h.Number)
 	switch {
 	case h.Number > current.Number():
-		n.doubts = append(n.doubts, fmt.Sprintf("%s signed that charter number %d is in force, and no amendment leads beyond number %d here: somebody withholds it",
-			signer, h.Number, current.Number()))
+		return []claim{{signer, fmt.Sprintf("%s signed that charter number %d is in force, and no amendment leads beyond number %d here", signer, h.Number, current.Number()),
+			"somebody withholds it"}}
 	case !known || then.Digest() != h.Charter:
-		n.doubts = append(n.doubts, fmt.Sprintf("%s signed that charter number %d is %s, another than here: the charter forked", signer, h.Number, h.Charter))
+		return []claim{{signer, fmt.Sprintf("%s signed that charter number %d is %s, another than here", signer, h.Number, h.Charter), "the charter forked"}}
+	}
+	return nil
+}
+
+// judge decides what the word of signers is worth that another charter is in force, for which nobody shows the entries. More than f
+// signers who say so are doubts, which stop approvals; up to f are a warning that names them.
+//
+// An honest signer with a newer charter, or with that of another branch, serves its entries in the same answer as its head, over TLS to a
+// pinned key, and entries prove themselves. So a bare claim comes from a signer that lies or is broken, of which the charter expects
+// up to f. Were one such claim enough, any one signer could keep all officers from approving, for as long as it likes. Whoever wants
+// the contrary, an officer who approves under a charter that is no longer in force, gains nothing from claims being ignored: he would
+// have to keep every honest signer's answer away, and those that lie for him claim no more than he wants believed; and what is
+// approved that way still meets the signers, who judge by the charter that they have.
+// More than f claims cannot be lies alone. Then the entries exist and do not arrive, or do not verify here, because this command is older
+// than what they use, or the clock is wrong; or more signers than f are faulty. In none of these should anybody sign.
+func (s *Session) judge(claims []claim) {
+	faults := s.Charter.Genesis().Roster.Faults
+	for _, c := range claims {
+		if uint64(len(claims)) > faults { // each by another signer
+			s.news.doubts = append(s.news.doubts, c.says+": "+c.means)
+			continue
+		}
+		s.warn("%s. Nobody shows that it is so, and it is not believed: it would take the word of %d signers. Have %s looked after.", c.says, faults+1, c.signer)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/strongroom/strongroom/internal/cli"
 	"github.com/strongroom/strongroom/internal/cli/clitest"
 	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/proto/rpc"
 	pb "github.com/strongroom/strongroom/proto/strongroom/v1"
 )
 
@@ -93,12 +94,49 @@ func TestForgedChainsAreNotFollowed(t *testing.T) {
 	if err := p.run(t, func(_ context.Context, s *cli.Session) error { return s.CharterHistory("") }); err != nil || strings.Count(p.err.String(), "a head that does not verify") != 2 {
 		t.Errorf("expected two heads to be passed over with a warning, found %v and %s", err, p.err)
 	}
-	// The same number with another digest is a fork.
-	w.nodes["node-4"].Amendments.Spoil = func(r *pb.GetCharterChainResponse) {
-		r.Head = clitest.Wire(clitest.SignAs("node-4", canon.Head{Organisation: w.Charter.Organisation(), Signer: "node-4", Number: 1}))
-	}
-	if err := p.run(t, func(_ context.Context, s *cli.Session) error { return s.CharterHistory("") }); cli.ExitCode(err) != cli.ExitRefused || !strings.Contains(err.Error(), "forked") {
-		t.Errorf("expected a fork, found %v", err)
+}
+
+// One signer's word that another charter is in force, of which it shows no entry, stops nobody; that of f+1 stops everybody.
+func TestAHeadThatNothingProvesTakesMoreSignersThanMayLie(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ number, other uint64 }{"a higher number": {9, 9}, "another branch": {1, 1}, "one of each": {9, 1}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			intent := w.intent(t, w.request(t, "r-1", "btc-hot", clitest.Pay{To: known, Amount: "0.5 BTC"}))
+			w.coordinator.Pending = []*pb.PendingIntent{clitest.PendingOf(intent)}
+			p := w.person(t, "alice", rpc.Officer)
+			claim := func(node string, number uint64) {
+				w.nodes[node].Amendments.Spoil = func(r *pb.GetCharterChainResponse) {
+					r.Head = clitest.Wire(clitest.SignAs(node, canon.Head{Organisation: w.Charter.Organisation(), Signer: canon.Name(node), Number: number}))
+				}
+			}
+			approve := func() error {
+				w.coordinator.Approvals = nil
+				return p.run(t, func(ctx context.Context, s *cli.Session) error {
+					return s.Approve(ctx, digestOf(intent), []string{"0.5 BTC"}, "")
+				})
+			}
+			claim("node-3", tt.number)
+			if err := approve(); err != nil || len(w.coordinator.Approvals) != 1 {
+				t.Errorf("expected one signer's claim to stop nobody, found %v and %d approvals", err, len(w.coordinator.Approvals))
+			}
+			if warned := p.err.String(); strings.Count(warned, "WARNING: node-3 signed that charter number") != 1 || !strings.Contains(warned, "Have node-3 looked after") {
+				t.Errorf("expected one warning that names node-3, found %s", warned)
+			}
+			claim("node-1", tt.other)
+			if err := approve(); cli.ExitCode(err) != cli.ExitRefused || len(w.coordinator.Approvals) != 0 ||
+				!strings.Contains(err.Error(), "node-1 signed") || !strings.Contains(err.Error(), "node-3 signed") {
+				t.Errorf("expected a refusal that names both signers, found %v and %d approvals", err, len(w.coordinator.Approvals))
+			}
+			// They do not add up by saying it twice, nor for a signer that the charter does not know.
+			w.nodes["node-1"].Amendments.Spoil = func(r *pb.GetCharterChainResponse) {
+				r.Head = clitest.Wire(clitest.SignAs("node-3", canon.Head{Organisation: w.Charter.Organisation(), Signer: "node-3", Number: tt.number}))
+			}
+			if err := approve(); err != nil || len(w.coordinator.Approvals) != 1 {
+				t.Errorf("expected one signer's claim, served twice, to stop nobody, found %v", err)
+			}
+		})
 	}
 }
 
@@ -123,11 +161,11 @@ func TestEntriesOfAFileDoForADeviceWithoutConnection(t *testing.T) {
 	}
 	p := all["alice"]
 	p.ConfigFile, p.Offline = path, true
-	from, book, err := clitest.Source(t.TempDir())
+	from, _, err := clitest.Source(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.both(t, "charter-diff", func(_ context.Context, s *cli.Session) error { return s.DiffCharter(from, book) })
+	p.both(t, "charter-diff", func(_ context.Context, s *cli.Session) error { return s.DiffCharter(from) })
 	spoilt := must[[]byte](t)(os.ReadFile(entries))
 	spoilt[len(spoilt)/2] ^= 1
 	if err := os.WriteFile(entries, spoilt, 0o644); err != nil {

@@ -3,12 +3,13 @@ package cli
 import (
 	"fmt"
 
+	"github.com/strongroom/strongroom/internal/config/genesis"
 	"github.com/strongroom/strongroom/policy/charter"
 )
 
-// DiffCharter prints what the charter that the files describe would change in the one in force.
-func (s *Session) DiffCharter(from, book string) error {
-	next, err := s.revise(from, book)
+// DiffCharter prints what the charter that a file describes would change in the one in force.
+func (s *Session) DiffCharter(from string) error {
+	next, err := s.revise(from)
 	if err != nil {
 		return err
 	}
@@ -46,9 +47,20 @@ func (v LintView) writeText(t *text) {
 	v.DigestView.writeText(t)
 }
 
-// LintCharter checks the charter that the files describe, by all rules that signers check. It needs no configuration.
+// LintCharter checks the charter that a file describes, by all rules that signers check. As a genesis it begins with the address book of
+// another file; none means an empty one. It needs no configuration.
 func (a *App) LintCharter(from, book string) error {
-	c, err := a.compile(from, book)
+	text, err := a.read(from, maxSource)
+	if err != nil {
+		return err
+	}
+	var entries []byte
+	if book != "" {
+		if entries, err = a.read(book, maxSource); err != nil {
+			return err
+		}
+	}
+	c, err := genesis.Build(text, entries)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/wallets"
 )
 
 func ruleEntries(c *charter.Charter) (out []EntryView) {
@@ -14,6 +15,9 @@ func ruleEntries(c *charter.Charter) (out []EntryView) {
 			fmt.Sprintf("clients %s; accounts %s; wallets %s", scope(r.Clients), scope(r.Accounts), scope(r.Wallets)),
 			"at most " + amountsText(c, r.Amounts),
 		}}
+		if len(r.Calls) > 0 {
+			e.Lines = append(e.Lines, "contract calls "+scope(r.Calls))
+		}
 		if r.Action != canon.ActionDeny {
 			e.Lines = append(e.Lines, "fee at most "+amountsText(c, r.FeeCaps), fmt.Sprintf("intents expire after %s, signing takes at most %s", seconds(r.Expiry), seconds(r.Signing)),
 				"draws on limits: "+scope(r.Limits))
@@ -77,4 +81,45 @@ func scope(list []canon.Name) string {
 		return "any"
 	}
 	return names(list)
+}
+
+func callEntries(c *charter.Charter) []EntryView {
+	out := []EntryView{}
+	for _, r := range c.Genesis().Calls {
+		coin := "carries no coin"
+		if r.Payable {
+			coin = "may carry the chain's coin, which counts as a payment"
+		}
+		e := EntryView{labelled(r.Name, r.Label), []string{fmt.Sprintf("%s of contract %s on %s; %s", r.Signature, contractText(c, r), r.Chain, coin)}}
+		for i, a := range r.Arguments {
+			e.Lines = append(e.Lines, fmt.Sprintf("argument %d: %s", i+1, argumentText(c, a)))
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+func contractText(c *charter.Charter, r canon.CallRule) string {
+	chain, _ := c.Chain(r.Chain)
+	if address, err := wallets.AddressText(chain, r.Contract); err == nil {
+		return address
+	}
+	return fmt.Sprintf("%x", r.Contract)
+}
+
+// argumentText says what an argument of a call may be.
+func argumentText(c *charter.Charter, a canon.ArgumentRule) string {
+	switch {
+	case a.Allow == canon.ArgumentEqual:
+		values := make([]string, len(a.Values))
+		for i, v := range a.Values {
+			values[i] = fmt.Sprintf("0x%x", v)
+		}
+		return "one of " + strings.Join(values, ", ")
+	case a.Allow == canon.ArgumentAtMost && len(a.Pays) == 1:
+		return "at most " + amountView(c, a.Pays[0], a.Max).Amount + ", which counts as a payment"
+	case a.Allow == canon.ArgumentAtMost:
+		return "a number of at most " + a.Max.String()
+	}
+	return word(a.Allow, "anything", "", "", "the address that calls", "an address of the client's in the book")
 }

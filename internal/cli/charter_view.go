@@ -97,8 +97,9 @@ func charterView(c *charter.Charter) CharterView {
 			{"Signers", signerEntries(g)}, {"Coordinators", coordinatorEntries(g)}, {"Officers", officerEntries(g)}, {"Groups", groupEntries(g)},
 			{"Clients", clientEntries(g)}, {"Accounts", accountEntries(g)}, {"Chains and assets", chainEntries(g)}, {"Keys", keyEntries(g)},
 			{"Wallets", walletEntries(g)}, {"Rules, tried in order; what none of them matches is denied", ruleEntries(c)},
-			{"Limits", limitEntries(c)}, {"Allocation", allocationEntries(c)}, {"Authorities", authorityEntries(g)},
-			{"Changing the charter", changeEntries(g)}, {"Address book", bookEntries(g)},
+			{"Contract calls that rules may let through", callEntries(c)}, {"Limits", limitEntries(c)}, {"Allocation", allocationEntries(c)}, {"Authorities", authorityEntries(g)},
+			{"Changing the charter", changeEntries(g)}, {"Executables of signers that may run, by SHA-256", buildEntries(g)},
+			{"Address book", bookEntries(g)},
 		},
 	}
 }
@@ -240,7 +241,27 @@ func changeEntries(g *canon.Genesis) []EntryView {
 			fmt.Sprintf("new addresses %s, clocks may differ by %s", seconds(d.BookCooldown), seconds(d.ClockSkew))}},
 		{"recovery", []string{recoveryText(g)}},
 		{"lifted freezes", []string{fmt.Sprint(len(g.Lifted))}},
+		{"confirmed freezes, which do not lapse", confirmedLines(g)},
 	}
+}
+
+func confirmedLines(g *canon.Genesis) []string {
+	if len(g.Confirmed) == 0 {
+		return []string{"none"}
+	}
+	var out []string
+	for _, d := range g.Confirmed {
+		out = append(out, "statement "+d.String())
+	}
+	return out
+}
+
+func buildEntries(g *canon.Genesis) []EntryView {
+	out := []EntryView{}
+	for _, d := range g.Builds {
+		out = append(out, EntryView{d.String(), []string{}})
+	}
+	return out
 }
 
 func recoveryText(g *canon.Genesis) string {
@@ -251,8 +272,10 @@ func recoveryText(g *canon.Genesis) string {
 }
 
 func bookEntries(g *canon.Genesis) []EntryView {
-	return []EntryView{{fmt.Sprintf("serial %d", g.Book.Serial), []string{fmt.Sprintf("%d addresses under root %s", g.Book.Size, g.Book.Root),
-		"next root: " + quorumText(g.Book.Quorum)}}}
+	return []EntryView{
+		{fmt.Sprintf("first version, %d", g.Book.Serial), []string{addresses(g.Book.Size) + " under root " + g.Book.Root.String()}},
+		{"next version", []string{quorumText(g.Book.Quorum)}},
+	}
 }
 
 // word names a value that counts from 1; a value without a name shows as its number.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,12 +54,19 @@ func newWorld(t *testing.T, edit ...string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newWorldOf(t, o)
+}
+
+func newWorldOf(t *testing.T, o *clitest.Organisation) *world {
+	t.Helper()
 	w := &world{Organisation: o, coordinator: &clitest.Coordinator{}, nodes: map[string]*clitest.Node{}, addresses: map[string]string{}, stop: map[string]func(){}}
 	w.coordinator.Amendments.Now = w.clock
+	w.coordinator.Library.Books.Now = w.clock
 	w.serve(t, "coordinator", func() (string, func(), error) { return o.ServeCoordinator(w.coordinator) })
 	for _, name := range clitest.Nodes {
 		w.nodes[name] = &clitest.Node{}
 		w.nodes[name].Amendments.Now = w.clock
+		w.nodes[name].Books.Now = w.clock
 		w.serve(t, name, func() (string, func(), error) { return o.ServeNode(name, w.nodes[name]) })
 	}
 	return w
@@ -70,8 +78,29 @@ func (w *world) serve(t *testing.T, name string, serve func() (string, func(), e
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.addresses[name], w.stop[name] = address, stop
+	w.addresses[name] = address
+	w.stop[name] = func() { stop(); hangUp(t, address) }
 	t.Cleanup(stop)
+}
+
+// hangUp keeps the port of a server that stopped until the test ends, and hangs up on whoever calls: the server of another test, with the
+// same keys, might get the port.
+func hangUp(t *testing.T, address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return // closed
+			}
+			_ = conn.Close()
+		}
+	}()
 }
 
 // person is somebody at a keyboard: an app, what it printed, and what it will be answered.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/strongroom/strongroom/internal/cli"
 	"github.com/strongroom/strongroom/internal/cli/clitest"
+	"github.com/strongroom/strongroom/policy/book"
 )
 
 func writeConfig(t *testing.T, text string) string {
@@ -76,7 +77,7 @@ func FuzzDecodeProof(f *testing.F) {
 			return
 		}
 		// What leads to the root is one of the two entries of the book, however it was encoded.
-		if e, err := o.Charter.CheckBookProof(p); err == nil && e.Label != "Fund A at Exchange X" && e.Label != "Fund A, self-hosted" {
+		if e, err := book.Of(o.Charter).Check(o.Charter, p); err == nil && e.Label != "Fund A at Exchange X" && e.Label != "Fund A, self-hosted" {
 			t.Errorf("expected an entry of the book, found %q", e.Label)
 		}
 	})

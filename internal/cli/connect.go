@@ -14,10 +14,12 @@ import (
 	pb "github.com/strongroom/strongroom/proto/strongroom/v1"
 )
 
-// How long one call may take: the coordinator's may wait for signers, a signer's own are short.
+// How long one call may take: the coordinator's may wait for signers, a signer's own are short. A change of the largest book takes the
+// coordinator up to two minutes, and the way there is not counted.
 const (
 	callTimeout   = 30 * time.Second
 	signerTimeout = 5 * time.Second
+	changeTimeout = 150 * time.Second
 )
 
 // coordinator is the connection to the coordinator whose TLS key the charter names.
@@ -28,6 +30,8 @@ type coordinator struct {
 	pb.AuditServiceClient
 	pb.OperationServiceClient
 	pb.CharterServiceClient
+	pb.BookServiceClient
+	pb.BookEntryServiceClient
 }
 
 func (s *Session) coordinator() (*coordinator, error) {
@@ -55,7 +59,8 @@ func (s *Session) coordinator() (*coordinator, error) {
 	}
 	s.connections = append(s.connections, conn)
 	s.front = &coordinator{pb.NewWithdrawalServiceClient(conn), pb.NewWalletServiceClient(conn), pb.NewApprovalServiceClient(conn),
-		pb.NewAuditServiceClient(conn), pb.NewOperationServiceClient(conn), pb.NewCharterServiceClient(conn)}
+		pb.NewAuditServiceClient(conn), pb.NewOperationServiceClient(conn), pb.NewCharterServiceClient(conn),
+		pb.NewBookServiceClient(conn), pb.NewBookEntryServiceClient(conn)}
 	return s.front, nil
 }
 
@@ -65,6 +70,7 @@ type signerPeer struct {
 	pb.OfficerServiceClient
 	pb.SignerServiceClient
 	pb.CharterServiceClient
+	pb.BookServiceClient
 }
 
 // signers returns the signers of the configuration that the charter names, each pinned to its identity there.
@@ -83,7 +89,7 @@ func (s *Session) signers() ([]signerPeer, error) {
 	if err != nil {
 		return nil, err
 	}
-	var peers []signerPeer
+	peers := []signerPeer{}
 	for _, c := range s.Config.Signers {
 		member, ok := s.Charter.Signer(c.Name)
 		if !ok {
@@ -94,7 +100,7 @@ func (s *Session) signers() ([]signerPeer, error) {
 			return nil, err
 		}
 		s.connections = append(s.connections, conn)
-		peers = append(peers, signerPeer{c.Name, pb.NewOfficerServiceClient(conn), pb.NewSignerServiceClient(conn), pb.NewCharterServiceClient(conn)})
+		peers = append(peers, signerPeer{c.Name, pb.NewOfficerServiceClient(conn), pb.NewSignerServiceClient(conn), pb.NewCharterServiceClient(conn), pb.NewBookServiceClient(conn)})
 	}
 	s.peers = peers
 	return peers, nil

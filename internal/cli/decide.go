@@ -20,10 +20,7 @@ func (s *Session) Inbox(ctx context.Context, all bool) error {
 	}
 	v := InboxView{Intents: []IntentView{}, Unreachable: box.unreachable}
 	for _, p := range box.intents {
-		item, err := s.intentView(p)
-		if err != nil {
-			return err
-		}
+		item := s.intentView(p)
 		if all || item.waits() {
 			v.Intents = append(v.Intents, item)
 		}
@@ -40,10 +37,7 @@ func (s *Session) Show(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	v, err := s.intentView(p)
-	if err != nil {
-		return err
-	}
+	v := s.intentView(p)
 	if err := s.Print(v); err != nil {
 		return err
 	}
@@ -102,22 +96,27 @@ func (s *Session) Approve(ctx context.Context, name string, amounts []string, re
 	if err := s.confirm(p.review.Request, amounts); err != nil {
 		return err
 	}
-	document, err := s.approvalFor(p, reason)
-	if err != nil {
-		return err
-	}
-	signer, err := s.signer()
-	if err != nil {
-		return err
-	}
-	if err := s.mine(signer); err != nil {
-		return err
-	}
-	signed, err := signer.Sign(canon.KindApproval, document, approval.NamespaceApproval)
+	signed, err := s.approve(p, reason)
 	if err != nil {
 		return err
 	}
 	return s.submitApproval(ctx, p, signed)
+}
+
+// approve signs this officer's approval of the intent. It may ask for a passphrase.
+func (s *Session) approve(p *pending, reason string) (canon.Signed, error) {
+	document, err := s.approvalFor(p, reason)
+	if err != nil {
+		return canon.Signed{}, err
+	}
+	signer, err := s.signer()
+	if err != nil {
+		return canon.Signed{}, err
+	}
+	if err := s.mine(signer); err != nil {
+		return canon.Signed{}, err
+	}
+	return signer.Sign(canon.KindApproval, document, approval.NamespaceApproval)
 }
 
 // approvable finds an intent, shows it (beside a JSON result: on Err), and refuses what nobody should approve.
@@ -126,10 +125,7 @@ func (s *Session) approvable(ctx context.Context, name string) (*pending, error)
 	if err != nil {
 		return nil, err
 	}
-	v, err := s.intentView(p)
-	if err != nil {
-		return nil, err
-	}
+	v := s.intentView(p)
 	var t text
 	v.writeText(&t)
 	out := s.Out
@@ -139,20 +135,25 @@ func (s *Session) approvable(ctx context.Context, name string) (*pending, error)
 	if _, err := fmt.Fprintln(out, t.String()); err != nil {
 		return nil, err
 	}
+	return p, s.admissible(p, v)
+}
+
+// admissible refuses an intent, rendered as v, that this person should not approve.
+func (s *Session) admissible(p *pending, v IntentView) error {
 	if err := s.trusted(); err != nil {
-		return nil, err
+		return err
 	}
 	switch {
 	case p.review == nil:
-		return nil, fmt.Errorf("intent %s: %w", v.Digest[:16], p.refused)
+		return fmt.Errorf("intent %s: %w", v.Digest[:16], p.refused)
 	case len(v.RejectedBy) > 0:
-		return nil, fmt.Errorf("intent %s: %w: rejected by %s", v.Digest[:16], ErrRefused, strings.Join(v.RejectedBy, ", "))
+		return fmt.Errorf("intent %s: %w: rejected by %s", v.Digest[:16], ErrRefused, strings.Join(v.RejectedBy, ", "))
 	case len(p.review.Intent.Quorum.AnyOf) == 0:
-		return nil, fmt.Errorf("intent %s: expected one that needs approval, found one that rule %s allows by itself", v.Digest[:16], v.Rule)
+		return fmt.Errorf("intent %s: expected one that needs approval, found one that rule %s allows by itself", v.Digest[:16], v.Rule)
 	case !s.counts(p.review.Intent.Quorum):
-		return nil, fmt.Errorf("intent %s: expected an officer of the groups in %q, found %q, whose approval would not count", v.Digest[:16], v.Quorum, s.Config.Name)
+		return fmt.Errorf("intent %s: expected an officer of the groups in %q, found %q, whose approval would not count", v.Digest[:16], v.Quorum, s.Config.Name)
 	}
-	return p, nil
+	return nil
 }
 
 // counts reports whether this person is in a group of the quorum.
@@ -182,20 +183,30 @@ func (s *Session) mine(signer approval.Signer) error {
 	return nil
 }
 
+// submitApproval hands an approval to the coordinator and prints what came of it.
 func (s *Session) submitApproval(ctx context.Context, p *pending, signed canon.Signed) error {
-	if _, err := approval.VerifyApproval(s.Charter, signed); err != nil {
+	v, err := s.handIn(ctx, p, signed)
+	if err != nil {
 		return err
+	}
+	return s.Print(v)
+}
+
+// handIn hands an approval to the coordinator.
+func (s *Session) handIn(ctx context.Context, p *pending, signed canon.Signed) (View, error) {
+	if _, err := approval.VerifyApproval(s.Charter, signed); err != nil {
+		return nil, err
 	}
 	c, err := s.coordinator()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	reply, err := call(ctx, c.SubmitApproval, &pb.SubmitApprovalRequest{Approval: wireOf(signed)})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return s.Print(DecisionView{Intent: p.digest.String(), Withdrawal: p.review.Intent.Withdrawal.String(), Decision: "approved",
-		Officer: string(s.Config.Name), State: reply.GetState(), RecordedBy: []string{coordinatorName}})
+	return DecisionView{Intent: p.digest.String(), Withdrawal: p.review.Intent.Withdrawal.String(), Decision: "approved",
+		Officer: string(s.Config.Name), State: reply.GetState(), RecordedBy: []string{coordinatorName}}, nil
 }
 
 // Reject signs a statement and takes it to every signer and to the coordinator. It rejects the withdrawal, and with it every intent that
@@ -210,16 +221,21 @@ func (s *Session) Reject(ctx context.Context, name, reason string) error {
 	if err != nil {
 		return err
 	}
-	told, err := s.tell(ctx, signed)
+	v, told, err := s.tellRejection(ctx, object, needed, signed)
 	if err != nil {
 		return err
 	}
-	v := DecisionView{Intent: object.named.String(), Withdrawal: told.withdrawal, Decision: "rejected", Officer: string(s.Config.Name), State: told.state,
-		RecordedBy: told.recordedBy, Needed: needed, Unreachable: told.missing}
 	if err := s.Print(v); err != nil {
 		return err
 	}
 	return told.err()
+}
+
+// tellRejection takes a rejection to every signer and to the coordinator.
+func (s *Session) tellRejection(ctx context.Context, object target, needed uint64, signed canon.Signed) (DecisionView, told, error) {
+	t, err := s.tell(ctx, signed)
+	return DecisionView{Intent: object.named.String(), Withdrawal: t.withdrawal, Decision: "rejected", Officer: string(s.Config.Name), State: t.state,
+		RecordedBy: t.recordedBy, Needed: needed, Unreachable: t.missing}, t, err
 }
 
 // target is what an officer named, and what is rejected by it.
@@ -236,10 +252,16 @@ func (s *Session) rejectable(ctx context.Context, name string) (target, uint64, 
 		s.Note("The intent could not be read (%s); it is rejected unseen.", errorText(err))
 		return target{digest, digest}, s.blocking(""), nil
 	}
+	object, needed := s.rejection(p)
+	return object, needed, nil
+}
+
+// rejection returns what to reject of an intent that could be read: its withdrawal, unless the guard refuses the intent.
+func (s *Session) rejection(p *pending) (target, uint64) {
 	if p.review == nil {
-		return target{p.digest, p.digest}, s.blocking(""), nil
+		return target{p.digest, p.digest}, s.blocking("")
 	}
-	return target{p.digest, p.review.Intent.Withdrawal}, s.blocking(p.review.Request.Wallet), nil
+	return target{p.digest, p.review.Intent.Withdrawal}, s.blocking(p.review.Request.Wallet)
 }
 
 // blocking returns n-t+1 for the wallet's key; for an unknown wallet the largest of all keys.

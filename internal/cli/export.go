@@ -13,6 +13,7 @@ import (
 type ExportView struct {
 	Intent    string `json:"intent,omitempty"`
 	Amendment string `json:"amendment,omitempty"`
+	BookRoot  string `json:"book_root,omitempty"`
 	File      string `json:"file"`
 	Namespace string `json:"namespace"`
 

@@ -60,14 +60,14 @@ func TestAForkStopsApprovalsUntilItIsHealed(t *testing.T) {
 		t.Errorf("expected a fork to stop approvals, found %v", err)
 	}
 	dir := t.TempDir()
-	from, book, err := clitest.Source(dir, tighter...)
+	from, _, err := clitest.Source(dir, tighter...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "heal")
 	heal := func(follows string) error {
 		return alice.run(t, func(ctx context.Context, s *cli.Session) error {
-			return s.NewAmendment(ctx, cli.Change{From: from, Book: book, Reason: "the first one", Follows: follows, Out: file})
+			return s.NewAmendment(ctx, cli.Change{From: from, Reason: "the first one", Follows: follows, Out: file})
 		})
 	}
 	if err := heal(""); err == nil || !strings.Contains(err.Error(), branches[1]) {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/strongroom/strongroom/policy/approval"
 	"github.com/strongroom/strongroom/proto/canon"
 )
 
@@ -27,40 +26,67 @@ type IntentView struct {
 	CharterNumber  uint64        `json:"charter_number,omitempty"`
 	CharterInForce uint64        `json:"charter_in_force,omitempty"`
 	Payments       []PaymentView `json:"payments,omitempty"`
-	Totals         []AmountView  `json:"totals,omitempty"`
-	FeeCap         *AmountView   `json:"fee_cap,omitempty"`
-	TravelRule     string        `json:"travel_rule,omitempty"`
-	MemoDigest     string        `json:"memo_digest,omitempty"`
-	Rule           string        `json:"rule,omitempty"`
-	Quorum         string        `json:"quorum,omitempty"`
-	QuorumMet      bool          `json:"quorum_met"`
-	ApprovedBy     []string      `json:"approved_by,omitempty"`
-	RejectedBy     []string      `json:"rejected_by,omitempty"`
-	RequestTime    string        `json:"request_time,omitempty"`
-	ExpireTime     string        `json:"expire_time,omitempty"`
-	ExpiresIn      string        `json:"expires_in,omitempty"`
-	ExpiringSoon   bool          `json:"expiring_soon"`
-	// Decided is "approved" or "rejected" when the person who asks has said so.
+	// Call is the contract call that it makes instead of payments.
+	Call *CallView `json:"call,omitempty"`
+	// Totals are what it pays of each asset; of a call, what the charter counts as paid.
+	Totals []AmountView `json:"totals,omitempty"`
+	FeeCap *AmountView  `json:"fee_cap,omitempty"`
+	// Transactions are the digests of the unsigned transactions that the intent allows, if it is exact; one of them is signed as it is.
+	Transactions []string `json:"transactions,omitempty"`
+	// BookUnknown is why it is not known which addresses are in the address book: fewer than a quorum of signers name the same version.
+	BookUnknown string   `json:"book_unknown,omitempty"`
+	TravelRule  string   `json:"travel_rule,omitempty"`
+	MemoDigest  string   `json:"memo_digest,omitempty"`
+	Rule        string   `json:"rule,omitempty"`
+	Quorum      string   `json:"quorum,omitempty"`
+	QuorumMet   bool     `json:"quorum_met"`
+	ApprovedBy  []string `json:"approved_by,omitempty"`
+	// NotCounted are approvals whose key was revoked.
+	NotCounted   []NotCountedView `json:"not_counted,omitempty"`
+	RejectedBy   []string         `json:"rejected_by,omitempty"`
+	RequestTime  string           `json:"request_time,omitempty"`
+	ExpireTime   string           `json:"expire_time,omitempty"`
+	ExpiresIn    string           `json:"expires_in,omitempty"`
+	ExpiringSoon bool             `json:"expiring_soon"`
+	// Decided is "approved", "rejected" or "withdrawn" when the person who asks has said so.
 	Decided string   `json:"decided,omitempty"`
 	Sources []string `json:"sources,omitempty"`
 
 	needsApproval bool
 }
 
-// intentView renders an intent. The only inputs are the intent's bytes, verified decisions and proofs, the charter and the clock.
-func (s *Session) intentView(p *pending) (IntentView, error) {
+// NotCountedView is an approval that is genuine and does not count.
+type NotCountedView struct {
+	Officer string `json:"officer"`
+	Key     string `json:"key"` // digest of the key that signed it
+	Reason  string `json:"reason"`
+}
+
+// intentView renders an intent. The only inputs are the intent's bytes, verified decisions and proofs, the charter and the clock. What
+// cannot be rendered is refused: one intent never hides the others.
+func (s *Session) intentView(p *pending) IntentView {
 	words := p.digest.Words()
 	v := IntentView{Digest: p.digest.String(), Words: words[:], Sources: p.sources}
-	if p.review == nil {
-		v.Refusals = refusalOf(p.refused)
-		return v, nil
+	if p.review != nil {
+		full := v
+		err := s.fill(&full, p)
+		if err == nil {
+			return full
+		}
+		p.review, p.refused = nil, err
 	}
+	v.Refusals = refusalOf(p.refused)
+	return v
+}
+
+// fill renders what the guard examined.
+func (s *Session) fill(v *IntentView, p *pending) error {
 	i, r := p.review.Intent, p.review.Request
 	client, _ := s.Charter.Client(r.Client)
 	wallet, _ := s.Charter.Wallet(r.Wallet)
-	sums, err := totals(r)
+	sums, err := totals(s.Charter, r)
 	if err != nil {
-		return v, err
+		return err
 	}
 	for _, t := range sums {
 		v.Totals = append(v.Totals, amountView(s.Charter, t.id, t.sum))
@@ -70,7 +96,14 @@ func (s *Session) intentView(p *pending) (IntentView, error) {
 	v.Withdrawal, v.RequestID = i.Withdrawal.String(), r.RequestID
 	v.Client, v.ClientLabel, v.Account = string(r.Client), string(client.Label), string(r.Account)
 	v.Wallet, v.WalletLabel, v.Chain = string(r.Wallet), string(wallet.Label), string(r.Chain)
-	v.Payments, v.FeeCap = payments(s.Charter, r, p.labels), &fee
+	entries := s.entries(p)
+	v.Payments, v.Call, v.FeeCap = payments(s.Charter, r, entries), callView(s.Charter, r, entries), &fee
+	for _, d := range i.Transactions {
+		v.Transactions = append(v.Transactions, d.String())
+	}
+	if p.box.noBook != nil {
+		v.BookUnknown = fmt.Sprintf("fewer than %d signers name the same newest version", s.Charter.Genesis().Roster.Quorum)
+	}
 	v.CharterNumber, v.CharterInForce = i.CharterNumber, s.Charter.Number()
 	v.TravelRule = string(r.TravelRule)
 	if len(r.Memo) > 0 {
@@ -81,17 +114,20 @@ func (s *Session) intentView(p *pending) (IntentView, error) {
 	v.RequestTime, v.ExpireTime = stamp(r.NotBefore), stamp(i.NotAfter)
 	v.ExpiresIn, v.ExpiringSoon = span(s.until(i.NotAfter)), s.expiringSoon(p.review)
 	v.Decided = s.decided(p)
-	return v, s.standing(p, &v)
+	return s.votes(p, v)
 }
 
-// standing counts the verified decisions against the quorum.
-func (s *Session) standing(p *pending, v *IntentView) error {
-	result, err := approval.Tally(s.Charter, approval.Subject{Intent: p.digest, Withdrawal: p.review.Intent.Withdrawal}, p.review.Intent.Quorum, p.review.Request.Requester, p.approvals, p.statements, s.now())
+// votes counts the verified decisions against the quorum.
+func (s *Session) votes(p *pending, v *IntentView) error {
+	result, err := p.tally(s)
 	if err != nil {
-		return fmt.Errorf("approvals: %w", err)
+		return err
 	}
 	v.QuorumMet = result.Met
 	v.ApprovedBy, v.RejectedBy = toStrings(result.Approvers), toStrings(result.RejectedBy)
+	for _, i := range result.Ignored {
+		v.NotCounted = append(v.NotCounted, NotCountedView{string(i.Officer), i.Key.String(), i.Reason})
+	}
 	return nil
 }
 
@@ -117,8 +153,18 @@ func (v IntentView) writeText(t *text) {
 	t.field("Wallet", labelled(canon.Name(v.Wallet), canon.Text(v.WalletLabel)))
 	t.field("Chain", v.Chain)
 	t.gap()
-	writePayments(t, v.Payments, v.Totals)
+	if v.Call != nil {
+		writeCall(t, v.Call, v.Totals, v.BookUnknown == "")
+	} else {
+		writePayments(t, v.Payments, v.Totals, v.BookUnknown == "")
+	}
+	if v.BookUnknown != "" {
+		t.field("Address book", "not known: "+v.BookUnknown+" (see strongroom book list)")
+	}
 	t.field("Fee", "at most "+v.FeeCap.Amount)
+	for _, d := range v.Transactions {
+		t.field("Transaction", "fixed, digest "+d)
+	}
 	if v.TravelRule != "" {
 		t.field("Travel rule", v.TravelRule)
 	}
@@ -141,11 +187,18 @@ func (v IntentView) writeDecisions(t *text) {
 		approved += " (enough)"
 	}
 	t.field("Approved by", approved)
+	for _, n := range v.NotCounted {
+		t.field("Not counted", n.Officer+": "+n.Reason)
+	}
 	t.field("Rejected by", strings.Join(v.RejectedBy, ", "))
-	if v.Decided != "" {
+	switch v.Decided {
+	case "":
+	case "withdrawn":
+		t.field("You", "have withdrawn your approval of this")
+	default:
 		t.field("You", "have "+v.Decided+" this")
 	}
-	expires := strings.NewReplacer("T", " ", "Z", " UTC").Replace(v.ExpireTime) + ", in " + v.ExpiresIn
+	expires := clock(v.ExpireTime) + ", in " + v.ExpiresIn
 	if v.ExpiringSoon {
 		expires += " (soon)"
 	}
@@ -160,15 +213,11 @@ func charterText(number, inForce uint64) string {
 	return fmt.Sprintf("number %d; number %d is in force, and nothing was loosened since", number, inForce)
 }
 
-func writePayments(t *text, payments []PaymentView, totals []AmountView) {
+func writePayments(t *text, payments []PaymentView, totals []AmountView, bookKnown bool) {
 	for _, p := range payments {
 		t.field("Pays", p.Amount)
 		t.field("  to", p.Address)
-		if p.InBook {
-			t.field("  known as", p.Label)
-		} else {
-			t.field("  known as", "nobody: not shown to be in the address book")
-		}
+		writeStanding(t, KnownView{Label: p.Label, InBook: p.InBook, Payable: p.Payable, PayableFrom: p.PayableFrom}, bookKnown)
 	}
 	if len(payments) > 1 {
 		for _, a := range totals {
@@ -176,6 +225,9 @@ func writePayments(t *text, payments []PaymentView, totals []AmountView) {
 		}
 	}
 }
+
+// clock writes a time for people.
+func clock(stamp string) string { return strings.NewReplacer("T", " ", "Z", " UTC").Replace(stamp) }
 
 // quorumText says who must approve, for example "2 of treasury, or 1 of board and 1 of risk".
 func quorumText(q canon.Quorum) string {
@@ -240,14 +292,13 @@ func writeInboxItem(t *text, p IntentView) {
 			marks += m.text
 		}
 	}
-	amounts := make([]string, len(p.Totals))
-	for i, a := range p.Totals {
-		amounts[i] = a.Amount
-	}
-	t.say("%s  %s%s", short, strings.Join(amounts, " and "), marks)
+	t.say("%s  %s%s", short, headline(p.Call, p.Totals), marks)
 	t.say("  for %s, account %s, from %s", labelled(canon.Name(p.Client), canon.Text(p.ClientLabel)), p.Account, p.Wallet)
 	for _, pay := range p.Payments {
 		t.say("  to %s", pay.Address)
+	}
+	if p.Call != nil {
+		t.say("  contract %s", p.Call.Contract)
 	}
 	by := "nobody"
 	if len(p.ApprovedBy) > 0 {

@@ -41,25 +41,10 @@ func (v KeyView) writeText(t *text) {
 
 // NewKey makes a key for approvals or requests and writes it, encrypted, to a file that must not exist.
 func (a *App) NewKey(out, comment, passphraseFile string) error {
-	if err := canon.Text(comment).Check(); err != nil {
-		return fmt.Errorf("comment: %w", err)
-	}
-	passphrase, err := a.newPassphrase(passphraseFile)
+	v, _, err := a.makeKey(out, comment, passphraseFile)
 	if err != nil {
 		return err
 	}
-	text, signer, err := approval.NewKeyFile(passphrase, comment)
-	if err != nil {
-		return err
-	}
-	if err := writeNew(out, text, 0o600); err != nil {
-		return err
-	}
-	v, err := keyView(signer.Public(), comment)
-	if err != nil {
-		return err
-	}
-	v.File = out
 	return a.Print(v)
 }
 

@@ -13,10 +13,13 @@ import (
 	"github.com/strongroom/strongroom/wallets"
 )
 
-// Order is what a client wants to be paid out, as text.
+// Order is what a client wants to be paid out, or called, as text.
 type Order struct {
 	Wallet, Account string
 	To, Amounts     []string // pairs
+	Call            string   // name of the charter's; then neither To nor Amounts
+	Arguments       []string // of the call
+	Value           string   // coin that goes with the call; empty for none
 	FeeCap          string
 	RequestID       string // empty: a random one
 	Expiry          time.Duration
@@ -75,7 +78,7 @@ func (s *Session) unsignedRequest(o Order) (canon.Request, error) {
 	r := canon.Request{Organisation: s.Charter.Organisation(), Account: canon.Name(o.Account), RequestID: o.RequestID, Chain: wallet.Chain,
 		Wallet: wallet.Name, NotBefore: s.now(), NotAfter: canon.TimeOf(s.Now().Add(o.Expiry)), TravelRule: canon.Text(o.TravelRule)}
 	var err error
-	if r.Outputs, err = s.outputs(wallet.Chain, o); err != nil {
+	if err = s.fillOrder(&r, o); err != nil {
 		return r, err
 	}
 	if r.FeeCap, err = s.feeCap(wallet.Chain, o.FeeCap); err != nil {
@@ -95,6 +98,19 @@ func (s *Session) unsignedRequest(o Order) (canon.Request, error) {
 		r.Memo = digest[:]
 	}
 	return r, nil
+}
+
+// fillOrder sets what is paid, or called.
+func (s *Session) fillOrder(r *canon.Request, o Order) (err error) {
+	if o.Call != "" {
+		r.Call, err = s.call(r.Chain, o)
+		return err
+	}
+	if len(o.Arguments) > 0 || o.Value != "" {
+		return errors.New("arg, value: expected them with a call alone, found them with payments")
+	}
+	r.Outputs, err = s.outputs(r.Chain, o)
+	return err
 }
 
 func (s *Session) outputs(id canon.ChainID, o Order) ([]canon.Output, error) {

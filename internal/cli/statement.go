@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -127,19 +126,25 @@ func (s *Session) say(ctx context.Context, st canon.Statement, what string, need
 	if err != nil {
 		return err
 	}
-	t, err := s.tell(ctx, signed)
+	v, t, err := s.tellStatement(ctx, signed, st, what, needed)
 	if err != nil {
 		return err
-	}
-	v := StatementView{Statement: canon.KindStatement.Digest(signed.Document).String(), Verb: verbText(st.Verb), Object: st.Object.String(),
-		Officer: string(s.Config.Name), Reason: string(st.Reason), RecordedBy: t.recordedBy, Needed: needed, Unreachable: t.missing, what: what}
-	if st.Verb == canon.StateFreeze {
-		v.Lapses = "in " + seconds(s.Charter.Genesis().Delays.FreezeLapse)
 	}
 	if err := s.Print(v); err != nil {
 		return err
 	}
 	return t.err()
+}
+
+// tellStatement takes a statement about what to everybody.
+func (s *Session) tellStatement(ctx context.Context, signed canon.Signed, st canon.Statement, what string, needed uint64) (StatementView, told, error) {
+	t, err := s.tell(ctx, signed)
+	v := StatementView{Statement: canon.KindStatement.Digest(signed.Document).String(), Verb: verbText(st.Verb), Object: st.Object.String(),
+		Officer: string(s.Config.Name), Reason: string(st.Reason), RecordedBy: t.recordedBy, Needed: needed, Unreachable: t.missing, what: what}
+	if st.Verb == canon.StateFreeze {
+		v.Lapses = "in " + seconds(s.Charter.Genesis().Delays.FreezeLapse)
+	}
+	return v, t, err
 }
 
 // WithdrawApproval takes this officer's approval of an intent, or of an amendment, back.
@@ -203,18 +208,9 @@ func (s *Session) Veto(ctx context.Context, name, reason string) error {
 
 // RevokeKey revokes a key of this officer for good: a line of authorized_keys, or a file that holds one or the private key.
 func (s *Session) RevokeKey(ctx context.Context, key, reason string) error {
-	public, _, _, _, err := ssh.ParseAuthorizedKey([]byte(key))
+	public, err := s.publicKey(key)
 	if err != nil {
-		text, err := readFile(key, 64<<10)
-		if errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("key: expected a public key as in \"ssh-ed25519 AAAA...\" or a file that holds one, found %q", key)
-		}
-		if err != nil {
-			return err
-		}
-		if public, _, err = publicOf(text); err != nil {
-			return fmt.Errorf("%s: %w", key, err)
-		}
+		return fmt.Errorf("key: %w", err)
 	}
 	officer, _ := s.Charter.Officer(s.Config.Name)
 	wire := public.Marshal()

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -93,11 +94,25 @@ type StatementsView struct {
 
 // FreezeView is a freeze that holds now at a signer.
 type FreezeView struct {
-	Statement string   `json:"statement"`
-	Officer   string   `json:"officer"`
-	Lapses    string   `json:"lapses"` // at the last of the signers
-	LapsesIn  string   `json:"lapses_in"`
+	Statement string `json:"statement"`
+	Officer   string `json:"officer,omitempty"` // empty if no signer that answered recorded it
+	// Confirmed says that a quorum confirmed it by an amendment: it holds until another amendment lifts it.
+	Confirmed bool     `json:"confirmed,omitempty"`
+	Lapses    string   `json:"lapses,omitempty"` // at the last of the signers; empty if it does not
+	LapsesIn  string   `json:"lapses_in,omitempty"`
 	HeldBy    []string `json:"held_by"`
+}
+
+// text says in one line what is frozen.
+func (f FreezeView) text() string {
+	held := strings.Join(f.HeldBy, ", ")
+	switch {
+	case f.Officer == "":
+		return fmt.Sprintf("FROZEN by statement %s, confirmed by a quorum until an amendment lifts it; no signer that answered recorded it", f.Statement[:16])
+	case f.Confirmed:
+		return fmt.Sprintf("FROZEN by %s, confirmed by a quorum until an amendment lifts it, at %s", f.Officer, held)
+	}
+	return fmt.Sprintf("FROZEN by %s, for another %s, at %s", f.Officer, f.LapsesIn, held)
 }
 
 // RecordedView is a statement that verified.
@@ -114,7 +129,7 @@ type RecordedView struct {
 
 func (v StatementsView) writeText(t *text) {
 	for _, f := range v.Freezes {
-		t.say("FROZEN by %s, for another %s, at %s", f.Officer, f.LapsesIn, strings.Join(f.HeldBy, ", "))
+		t.say("%s", f.text())
 	}
 	if len(v.Freezes) > 0 {
 		t.gap()
@@ -164,7 +179,7 @@ func (s *Session) Statements(ctx context.Context) error {
 
 // holders returns the signers that recorded the statement, sorted.
 func (h *said) holders(id canon.Digest) []string {
-	var out []string
+	out := []string{}
 	for _, signer := range sortedKeys(h.sets) {
 		if _, ok := h.sets[signer].Get(id); ok {
 			out = append(out, signer)
@@ -173,34 +188,56 @@ func (h *said) holders(id canon.Digest) []string {
 	return out
 }
 
-// liveFreezes returns what holds now at any signer, by the time at which that signer recorded it, and was not lifted.
+// liveFreezes returns what holds now at any signer, by the time at which that signer recorded it, and was not lifted; and what a quorum
+// confirmed.
 func (s *Session) liveFreezes(h *said) []FreezeView {
-	g := s.Charter.Genesis()
 	byStatement := map[canon.Digest]*FreezeView{}
+	view := func(id canon.Digest) *FreezeView {
+		if byStatement[id] == nil {
+			byStatement[id] = &FreezeView{Statement: id.String(), HeldBy: []string{}}
+		}
+		return byStatement[id]
+	}
 	for _, signer := range sortedKeys(h.sets) {
-		for _, f := range h.sets[signer].Live(s.now(), g.Delays.FreezeLapse) {
-			if slices.Contains(g.Lifted, f.Statement) {
-				continue
-			}
-			v := byStatement[f.Statement]
-			if v == nil {
-				v = &FreezeView{Statement: f.Statement.String(), Officer: string(f.Officer)}
-				byStatement[f.Statement] = v
-			}
-			v.HeldBy = append(v.HeldBy, signer)
+		for _, f := range s.freezesAt(h.sets[signer]) {
+			v := view(f.Statement)
+			v.Officer, v.HeldBy = string(f.Officer), append(v.HeldBy, signer)
 			if at := stamp(f.Until); at > v.Lapses {
 				v.Lapses, v.LapsesIn = at, span(s.until(f.Until))
 			}
 		}
 	}
-	out := []FreezeView{}
-	ids := make([]canon.Digest, 0, len(byStatement))
-	for id := range byStatement {
-		ids = append(ids, id)
+	for _, id := range s.confirmed() {
+		v := view(id)
+		v.Confirmed, v.Lapses, v.LapsesIn = true, "", ""
+		v.HeldBy = h.holders(id)
+		if r, ok := h.all.Get(id); ok {
+			v.Officer = string(r.Officer)
+		}
 	}
-	slices.SortFunc(ids, func(a, b canon.Digest) int { return bytes.Compare(a[:], b[:]) })
-	for _, id := range ids {
+	out := []FreezeView{}
+	for _, id := range slices.SortedFunc(maps.Keys(byStatement), func(a, b canon.Digest) int { return bytes.Compare(a[:], b[:]) }) {
 		out = append(out, *byStatement[id])
 	}
 	return out
+}
+
+// confirmed returns the freezes that the charter in force confirms and does not lift.
+func (s *Session) confirmed() []canon.Digest {
+	g := s.Charter.Genesis()
+	return slices.DeleteFunc(slices.Clone(g.Confirmed), func(id canon.Digest) bool { return slices.Contains(g.Lifted, id) })
+}
+
+// freezesAt returns the freezes that hold now by what one signer recorded. They are counted as signers count them: one that was lifted is
+// one that was never there, so that what its officer froze after it holds.
+func (s *Session) freezesAt(recorded *approval.Set) []approval.Freeze {
+	g := s.Charter.Genesis()
+	counted := approval.NewSet()
+	for _, id := range recorded.IDs(canon.Digest{}, recorded.Len()) {
+		r, _ := recorded.Get(id)
+		if r.Verb == canon.StateFreeze && !slices.Contains(g.Lifted, id) {
+			_, _ = counted.Add(r.Signed, r.Seen) // it was decoded before
+		}
+	}
+	return counted.Live(s.now(), g.Delays.FreezeLapse)
 }

@@ -22,7 +22,11 @@ type WithdrawalView struct {
 	Wallet     string        `json:"wallet,omitempty"`
 	Chain      string        `json:"chain,omitempty"`
 	Payments   []PaymentView `json:"payments,omitempty"`
-	FeeCap     *AmountView   `json:"fee_cap,omitempty"`
+	// Call is the contract call that the client asks for instead of payments, allowed or not.
+	Call *CallView `json:"call,omitempty"`
+	// Totals are what the charter counts of the call as paid.
+	Totals []AmountView `json:"totals,omitempty"`
+	FeeCap *AmountView  `json:"fee_cap,omitempty"`
 
 	State         string        `json:"state"`
 	Rule          string        `json:"rule,omitempty"`
@@ -53,6 +57,9 @@ func (s *Session) withdrawalView(w *pb.Withdrawal, id canon.Digest) WithdrawalVi
 	}
 	v.RequestID, v.Client, v.Account = r.RequestID, string(r.Client), string(r.Account)
 	v.Wallet, v.Chain, v.Payments = string(r.Wallet), string(r.Chain), payments(s.Charter, *r, nil)
+	if r.Call != nil {
+		v.Call, v.Totals = s.askedCall(*r)
+	}
 	coin, known := s.Charter.NativeAsset(r.Chain)
 	feeCap := amountView(s.Charter, coin.ID, r.FeeCap)
 	v.FeeCap = &feeCap
@@ -60,6 +67,23 @@ func (s *Session) withdrawalView(w *pb.Withdrawal, id canon.Digest) WithdrawalVi
 		v.Fee = wallets.FormatAmount(fee, coin)
 	}
 	return v
+}
+
+// askedCall renders the call that a client asked for, and what it counts as. Nobody was asked how addresses stand in the book.
+func (s *Session) askedCall(r canon.Request) (*CallView, []AmountView) {
+	v := callView(s.Charter, r, nil)
+	for i := range v.Arguments {
+		v.Arguments[i].Book = nil
+	}
+	sums, err := totals(s.Charter, r)
+	if err != nil {
+		return v, nil // no entry of the charter lets it through, as the view says
+	}
+	var counts []AmountView
+	for _, t := range sums {
+		counts = append(counts, amountView(s.Charter, t.id, t.sum))
+	}
+	return v, counts
 }
 
 func (s *Session) verifiedRequest(w *pb.Withdrawal, id canon.Digest) (*canon.Request, error) {
@@ -99,6 +123,9 @@ func (v WithdrawalView) writeText(t *text) {
 			t.field("Pays", p.Amount)
 			t.field("  to", p.Address)
 		}
+		if v.Call != nil {
+			writeCall(t, v.Call, v.Totals, true)
+		}
 		t.field("Fee", "at most "+v.FeeCap.Amount)
 	}
 	t.gap()
@@ -133,6 +160,9 @@ func (v WithdrawalsView) writeText(t *text) {
 		t.say("%s  %s", w.ID, w.State)
 		for _, p := range w.Payments {
 			t.say("  %s to %s", p.Amount, p.Address)
+		}
+		if w.Call != nil {
+			t.say("  %s; contract %s", headline(w.Call, w.Totals), w.Call.Contract)
 		}
 		t.say("  for %s, account %s, from %s, request %s", w.Client, w.Account, w.Wallet, w.RequestID)
 	}

@@ -44,6 +44,10 @@ var methods = map[string][]rpc.Role{
 	strongroomv1.OperationService_GenerateKey_FullMethodName:            {rpc.Operator},
 	strongroomv1.CharterService_GetCharterChain_FullMethodName:          everybody,
 	strongroomv1.CharterService_SubmitCharterEntry_FullMethodName:       {rpc.Officer},
+	strongroomv1.BookService_GetBook_FullMethodName:                     everybody,
+	strongroomv1.BookService_SubmitBookUpdate_FullMethodName:            {rpc.Officer},
+	strongroomv1.BookEntryService_SubmitBookChange_FullMethodName:       {rpc.Officer},
+	strongroomv1.BookEntryService_ListBookEntries_FullMethodName:        {rpc.Officer},
 	grpc_health_v1.Health_Check_FullMethodName:                          everybody,
 	grpc_health_v1.Health_Watch_FullMethodName:                          everybody,
 }
@@ -63,8 +67,12 @@ func (s *Service) NewServer(certificate tls.Certificate, clients *x509.CertPool,
 		TLS:    rpc.ServerTLSForClients(certificate, clients, s.organisation()),
 		Access: rpc.Access{Methods: table, Identify: rpc.ByGrant},
 		Log:    s.Log.With("part", "rpc"),
+		// A change of the address book may have 8 MiB.
+		MaxMessage: rpc.MaxEvidence,
 		Timeouts: map[string]time.Duration{
-			strongroomv1.OperationService_GenerateKey_FullMethodName: keygenTimeout,
+			strongroomv1.OperationService_GenerateKey_FullMethodName:      keygenTimeout,
+			strongroomv1.BookEntryService_SubmitBookChange_FullMethodName: changeTimeout,
+			strongroomv1.BookService_SubmitBookUpdate_FullMethodName:      changeTimeout,
 		},
 	})
 	if err != nil {
@@ -76,6 +84,9 @@ func (s *Service) NewServer(certificate tls.Certificate, clients *x509.CertPool,
 	strongroomv1.RegisterAuditServiceServer(server, &auditAPI{Service: s})
 	strongroomv1.RegisterOperationServiceServer(server, &operationAPI{Service: s})
 	strongroomv1.RegisterCharterServiceServer(server, &charterAPI{Service: s})
+	books := &bookAPI{Service: s}
+	strongroomv1.RegisterBookServiceServer(server, books)
+	strongroomv1.RegisterBookEntryServiceServer(server, books)
 	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
 	if reflect {
 		reflection.Register(server)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/fxamacker/cbor/v2"
 	"google.golang.org/grpc/codes"
@@ -46,7 +47,7 @@ func (a *approvalAPI) ListPendingIntents(ctx context.Context, r *strongroomv1.Li
 	out := &strongroomv1.ListPendingIntentsResponse{}
 	q := store.Query{States: []withdrawal.State{withdrawal.AwaitingApproval}, Size: size, Page: r.GetPageToken()}
 	out.NextPageToken, err = a.fill(ctx, q, func(w withdrawal.Withdrawal) (int, error) {
-		intent, err := toIntent(w)
+		intent, err := a.toIntent(w)
 		out.Intents = append(out.Intents, intent)
 		return proto.Size(intent), err
 	})
@@ -66,10 +67,19 @@ func (a *approvalAPI) GetIntent(ctx context.Context, r *strongroomv1.GetIntentRe
 	if err != nil {
 		return nil, coded(err)
 	}
-	return toIntent(w)
+	return a.toIntent(w)
 }
 
-func toIntent(w withdrawal.Withdrawal) (*strongroomv1.PendingIntent, error) {
+// toIntent shows what counts of what officers said, and while it is not settled fresh proofs.
+func (s *Service) toIntent(w withdrawal.Withdrawal) (*strongroomv1.PendingIntent, error) {
+	c := s.charter()
+	w.Approvals = slices.DeleteFunc(slices.Clone(w.Approvals), func(signed canon.Signed) bool {
+		doc, key, err := approval.OpenApproval(c, signed)
+		return err == nil && doc.Decision == canon.Approve && s.revocations.Revoked(approval.KeyDigest(key.Public))
+	})
+	if !w.State.Settled() {
+		w = s.proven(w)
+	}
 	out := &strongroomv1.PendingIntent{
 		Name: intentPrefix + w.IntentDigest.String(), Withdrawal: withdrawalPrefix + w.ID.String(), Intent: w.Intent,
 		Approvals: toSigneds(w.Approvals), Statements: toSigneds(w.Statements),
@@ -88,9 +98,12 @@ func toIntent(w withdrawal.Withdrawal) (*strongroomv1.PendingIntent, error) {
 // SubmitApproval implements the service. The same approval again changes nothing.
 func (a *approvalAPI) SubmitApproval(ctx context.Context, r *strongroomv1.SubmitApprovalRequest) (*strongroomv1.SubmitApprovalResponse, error) {
 	signed := fromSigned(r.GetApproval())
-	doc, err := approval.VerifyApproval(a.charter(), signed)
+	doc, key, err := approval.OpenApproval(a.charter(), signed)
 	if err != nil {
 		return nil, invalid(err)
+	}
+	if id := approval.KeyDigest(key.Public); a.revocations.Revoked(id) {
+		return nil, invalid(refusal.New("approval", "signature", "one by a key that was not revoked", "one by key "+id.String()+", revoked by officer "+string(doc.Officer)))
 	}
 	if doc.Object != canon.ObjectIntent {
 		return nil, invalid(refusal.New("approvals", "approval.object", "an intent", "another object"))
@@ -102,21 +115,48 @@ func (a *approvalAPI) SubmitApproval(ctx context.Context, r *strongroomv1.Submit
 	return &strongroomv1.SubmitApprovalResponse{Withdrawal: withdrawalPrefix + w.ID.String(), State: string(w.State)}, nil
 }
 
-// SubmitStatement implements the service. A statement about an intent can only stop it.
+// SubmitStatement implements the service. A statement about an intent can only stop it; one that revokes a key is about no withdrawal,
+// and takes approvals by that key out of all of them. Signers get it with the evidence; officers take it to them directly.
 func (a *approvalAPI) SubmitStatement(ctx context.Context, r *strongroomv1.SubmitStatementRequest) (*strongroomv1.SubmitStatementResponse, error) {
 	signed := fromSigned(r.GetStatement())
-	doc, err := approval.VerifyStatement(a.charter(), signed)
+	doc, err := approval.OpenStatement(a.charter(), signed)
 	if err != nil {
 		return nil, invalid(err)
 	}
+	if doc.Verb == canon.StateRevoke {
+		return a.revoke(ctx, doc)
+	}
 	if doc.Verb != canon.StateReject && doc.Verb != canon.StateWithdraw {
-		return nil, invalid(refusal.New("approvals", "statement.verb", "3 (reject) or 4 (withdraw) about an intent", fmt.Sprint(doc.Verb)))
+		return nil, invalid(refusal.New("approvals", "statement.verb", "3 (reject) or 4 (withdraw) about an intent, or 5 (revoke)", fmt.Sprint(doc.Verb)))
+	}
+	if err := a.revocations.admit(doc); err != nil && !a.heardBefore(ctx, doc) {
+		return nil, invalid(err)
 	}
 	w, err := a.decided(ctx, doc.Object, withdrawal.Event{Kind: withdrawal.EventStatement, Statement: &signed, Actor: audit.ActorOf("officer", doc.Officer)})
 	if err != nil {
 		return nil, err
 	}
 	return &strongroomv1.SubmitStatementResponse{Withdrawal: withdrawalPrefix + w.ID.String(), State: string(w.State)}, nil
+}
+
+// revoke records that a key is its officer's no longer, and has everything counted anew.
+func (a *approvalAPI) revoke(ctx context.Context, st *approval.Statement) (*strongroomv1.SubmitStatementResponse, error) {
+	added, err := a.revocations.add(ctx, st, a.Now())
+	if err != nil {
+		return nil, invalid(err)
+	}
+	if added {
+		a.Log.Info("key revoked", "officer", string(st.Officer), "key", st.Object.String())
+		a.wakeOpen(ctx)
+	}
+	return &strongroomv1.SubmitStatementResponse{}, nil
+}
+
+// heardBefore reports whether a statement was recorded when its key was not revoked yet: it is acknowledged again.
+func (a *approvalAPI) heardBefore(ctx context.Context, st *approval.Statement) bool {
+	e := withdrawal.Event{Kind: withdrawal.EventStatement, Statement: &st.Signed}
+	w, err := a.subject(ctx, st.Object, e)
+	return err == nil && said(w, e)
 }
 
 // subject returns the row that an officer spoke about: approvals name the intent, statements the intent or the withdrawal.

@@ -95,10 +95,7 @@ func (s *Service) passOn(ctx context.Context, entry []byte) (taken int, failures
 			r.note(a.signer, a.err)
 		}
 	}
-	if r.refused > 0 {
-		return taken, &refusal.Refusal{Failures: r.refusals}
-	}
-	return taken, errors.Join(r.silent...)
+	return taken, r.err()
 }
 
 // untaken gives the failure of all signers to take an entry its code.

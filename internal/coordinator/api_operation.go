@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -28,10 +29,14 @@ func (a *operationAPI) GetStatus(ctx context.Context, _ *strongroomv1.GetStatusR
 	out := &strongroomv1.GetStatusResponse{Organisation: a.organisation().String(), Genesis: a.Genesis}
 	now := a.charter()
 	for _, s := range now.Genesis().Signers {
-		out.Signers = append(out.Signers, a.signers.status(s.Name))
-		if brief {
-			out.Signers[len(out.Signers)-1].Error = ""
+		st := a.signers.status(s.Name)
+		if missing := a.Books.missing(s.Name); missing != nil {
+			st.Error = strings.TrimPrefix(st.Error+"; "+missing.Error(), "; ")
 		}
+		if brief {
+			st.Error = ""
+		}
+		out.Signers = append(out.Signers, st)
 	}
 	forked := a.unforked()
 	for _, c := range now.Genesis().Chains {

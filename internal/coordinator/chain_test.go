@@ -8,7 +8,7 @@ import (
 
 	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
 	"github.com/strongroom/strongroom/policy/approval"
-	"github.com/strongroom/strongroom/policy/charter"
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/rpc"
 	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
@@ -98,12 +98,15 @@ func TestAnOfficerMayTakeAnApprovalBack(t *testing.T) {
 func TestPartsThatDoNotFitAreRefused(t *testing.T) {
 	w := newWorld(t, "")
 	good := w.service.Parts
-	otherBook, err := charter.BuildBook(nil)
+	otherBook, err := book.Build(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	other := func() (*book.Tree, error) { return otherBook, nil }
+	if _, err := OpenBooks(w.ctx, good.Charters, other, good.Store, w.now()); err == nil || !strings.Contains(err.Error(), "book") {
+		t.Errorf("book: expected an error that names it, found %v", err)
+	}
 	tests := map[string]func(*Parts){
-		"book":    func(p *Parts) { p.Book = otherBook },
 		"key":     func(p *Parts) { p.Key = newKey(t) },
 		"genesis": func(p *Parts) { p.Genesis = []byte{1} },
 		"signers": func(p *Parts) { p.Connect = nil },
@@ -113,7 +116,7 @@ func TestPartsThatDoNotFitAreRefused(t *testing.T) {
 	for name, change := range tests {
 		p := good
 		change(&p)
-		if _, err := New(p); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := New(w.ctx, p); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: expected an error that names it, found %v", name, err)
 		}
 	}

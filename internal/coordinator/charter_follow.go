@@ -12,15 +12,16 @@ import (
 // maxProposals bounds the proposals that are kept of one signer. An honest one has as many as the officers' quorum signed.
 const maxProposals = 64
 
-// heard is what signers said about the charter when they were last asked.
+// heard is what signers said about the charter when they were last asked, and what trouble there is with them.
 type heard struct {
 	mu        sync.Mutex
 	proposals map[canon.Name][]*strongroomv1.PendingAmendment
 	trouble   map[canon.Name]string // logged once
+	book      map[canon.Name]string // trouble with the address book
 }
 
 func newHeard() heard {
-	return heard{proposals: map[canon.Name][]*strongroomv1.PendingAmendment{}, trouble: map[canon.Name]string{}}
+	return heard{proposals: map[canon.Name][]*strongroomv1.PendingAmendment{}, trouble: map[canon.Name]string{}, book: map[canon.Name]string{}}
 }
 
 // watchCharters follows the charter until ctx ends.

@@ -1,14 +1,12 @@
 package coordinator
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
 	"github.com/strongroom/strongroom/policy/approval"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
@@ -140,21 +138,6 @@ func TestAKeyOfANewEpochIsLearntAnew(t *testing.T) {
 			t.Errorf("after %d answers: expected known %v, found %v, epoch %d", i+1, i == 1, ok, g.Epoch)
 		}
 	}
-}
-
-func TestABookThatIsNotTheChartersDeniesClearly(t *testing.T) {
-	w := newWorld(t, "")
-	w.fund(50_000_000)
-	w.enact(func(g *canon.Genesis) { g.Book.Serial, g.Book.Root[0] = 2, g.Book.Root[0]^1 })
-	w.follow(2)
-	row := w.create("a")
-	if row.State != withdrawal.Denied || !slices.ContainsFunc(row.Refusals, func(f refusal.Failure) bool {
-		return f.Rule == "whitelist" && strings.Contains(f.Found, "the coordinator's book is not the charter's")
-	}) {
-		t.Errorf("expected denied for the book, found %s: %v", row.State, row.Refusals)
-	}
-	w.close()
-	w.open() // starts all the same
 }
 
 // A branch that left the history before the charter in force is noticed: its end does not fit, and the whole of it does.

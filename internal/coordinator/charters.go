@@ -71,14 +71,24 @@ func (s *Service) adopt(ctx context.Context, entry []byte) (bool, error) {
 	}
 	s.current.Store(after)
 	s.changed(after)
+	s.wakeOpen(ctx)
+	return true, nil
+}
+
+// wakeOpen has every withdrawal that is not settled looked at.
+func (s *Service) wakeOpen(ctx context.Context) { s.eachOpen(ctx, s.driver.wake) }
+
+// nudgeOpen is wakeOpen for what signers say.
+func (s *Service) nudgeOpen(ctx context.Context) { s.eachOpen(ctx, s.driver.nudge) }
+
+func (s *Service) eachOpen(ctx context.Context, look func(canon.Digest)) {
 	open, err := s.unsettled(ctx)
 	if err != nil {
 		s.Log.Warn("withdrawals cannot be listed", "error", err.Error())
 	}
 	for _, w := range open {
-		s.driver.wake(w.ID)
+		look(w.ID)
 	}
-	return true, nil
 }
 
 // changed logs what another charter means for this service.
@@ -89,9 +99,6 @@ func (s *Service) changed(after *amendment.Chain) {
 		return
 	}
 	s.Log.Info("charter", "number", c.Number(), "digest", c.Digest().String())
-	if root := c.Genesis().Book.Root; root != s.Book.Root() {
-		s.Log.Warn("the address book is not the charter's: requests are denied until it is replaced", "expected", root.String(), "found", s.Book.Root().String())
-	}
 	for _, chain := range c.Genesis().Chains {
 		if s.chains[chain.ID] == nil {
 			s.Log.Warn("a chain of the charter is not followed: its withdrawals wait until the service starts with a node of it in the configuration", "chain", string(chain.ID))
@@ -127,30 +134,25 @@ func (s *Service) voided(w withdrawal.Withdrawal, chain *amendment.Chain) (*refu
 	return &refusal.Refusal{Failures: failures}, nil
 }
 
-// heeded returns the row without approvals and statements that the charter does not know: of an officer that was removed, or by a key of
-// his that was. One of them would have signers refuse all of them. What can be proven anew from the book is.
+// heeded returns the row without approvals and statements that the charter does not know, of an officer that was removed or by a key of
+// his that was, and without those about something else. One of them would have signers refuse all of them. Revocations of keys that approved
+// are added.
 func (s *Service) heeded(w withdrawal.Withdrawal, c *charter.Charter) withdrawal.Withdrawal {
-	w.Approvals = slices.DeleteFunc(slices.Clone(w.Approvals), func(a canon.Signed) bool {
-		_, err := approval.VerifyApproval(c, a)
-		return err != nil
+	w.Approvals = slices.DeleteFunc(slices.Clone(w.Approvals), func(signed canon.Signed) bool {
+		a, err := approval.VerifyApproval(c, signed)
+		return err != nil || a.Object != canon.ObjectIntent || a.Digest != w.IntentDigest
 	})
-	w.Statements = slices.DeleteFunc(slices.Clone(w.Statements), func(a canon.Signed) bool {
-		_, err := approval.VerifyStatement(c, a)
-		return err != nil
+	w.Statements = slices.DeleteFunc(append(slices.Clone(w.Statements), s.revocations.of(c, w.Approvals)...), func(signed canon.Signed) bool {
+		st, err := approval.VerifyStatement(c, signed)
+		if err != nil {
+			return true
+		}
+		switch st.Verb {
+		case canon.StateReject, canon.StateWithdraw:
+			return st.Object != w.IntentDigest && st.Object != w.ID
+		}
+		return st.Verb != canon.StateRevoke
 	})
-	w.Addresses = slices.Clone(w.Addresses)
-	if s.Book.Root() != c.Genesis().Book.Root {
-		return w
-	}
-	for i, p := range w.Addresses {
-		var entry canon.BookEntry
-		if canon.Decode(p.Entry, &entry) != nil {
-			continue
-		}
-		if proof, ok := s.Book.Prove(entry.Chain, entry.Address, entry.Client); ok {
-			w.Addresses[i] = proof
-		}
-	}
 	return w
 }
 

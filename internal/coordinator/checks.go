@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/big"
 	"slices"
@@ -16,37 +17,26 @@ import (
 	"github.com/strongroom/strongroom/wallets/bitcoin"
 )
 
-// proofs returns one proof for each distinct address that the request pays, and notes the addresses that are not in the client's book.
-func (s *Service) proofs(c *charter.Charter, l *refusal.List, r canon.Request) []canon.BookProof {
-	if root := c.Genesis().Book.Root; s.Book.Root() != root {
-		l.Add("whitelist", "book", "the book of charter number "+fmt.Sprint(c.Number())+", root "+root.String(), "the coordinator's book is not the charter's: root "+s.Book.Root().String())
-		return nil
+// whitelisted notes the addresses that are not in the client's book, or not payable yet. A book whose entries are not here pays nobody.
+// An error is no verdict.
+func (s *Service) whitelisted(c *charter.Charter, l *refusal.List, r canon.Request) error {
+	_, err := s.payable(c, r)
+	var cooling *coolingError
+	var missing *missingError
+	switch {
+	case err == nil:
+	case errors.As(err, &cooling):
+		l.Add(cooling.Rule, cooling.Field, cooling.Expected, cooling.Found)
+	case refusal.Of(err) != nil:
+		for _, f := range refusal.Of(err).Failures {
+			l.Add(f.Rule, f.Field, f.Expected, f.Found)
+		}
+	case errors.As(err, &missing):
+		l.Add("whitelist", "book", "the entries of the versions that signers ask for", err.Error())
+	default:
+		return err
 	}
-	var out []canon.BookProof
-	seen := map[string]bool{}
-	for i, o := range r.Outputs {
-		if seen[string(o.Address)] {
-			continue
-		}
-		seen[string(o.Address)] = true
-		field := fmt.Sprintf("outputs[%d].address", i)
-		proof, ok := s.Book.Prove(r.Chain, o.Address, r.Client)
-		if !ok {
-			l.Add("whitelist", field, "an address in the book of client "+string(r.Client), s.addressText(r.Chain, o.Address))
-			continue
-		}
-		entry, err := c.CheckBookProof(proof)
-		if err != nil {
-			l.Join("whitelist", field, err)
-			continue
-		}
-		if entry.Account != canon.Any && entry.Account != r.Account {
-			l.Add("whitelist", field, "an address for account "+string(r.Account), "one for account "+string(entry.Account))
-			continue
-		}
-		out = append(out, proof)
-	}
-	return out
+	return nil
 }
 
 // shape notes what this release cannot carry out, whatever the rules say.
@@ -66,11 +56,13 @@ func shape(c *charter.Charter, l *refusal.List, r canon.Request) {
 	if wallet.Scheme != canon.SchemeMPC || wallet.Tier == canon.Cold {
 		l.Add("source", "request.wallet", "a hot or warm wallet of scheme mpc", string(wallet.Name))
 	}
-	if r.Call != nil {
-		l.Add("outputs", "request.call", "payments; contract calls need an exact intent", "a call")
-		return
-	}
 	chain, _ := c.Chain(r.Chain)
+	if r.Call != nil {
+		if chain.Kind != canon.EVM {
+			l.Add("outputs", "request.call", "payments; contracts are on EVM chains", "a call")
+		}
+		return // what is called and with what is the policy's question
+	}
 	coin, _ := c.NativeAsset(r.Chain)
 	if chain.Kind == canon.EVM && len(r.Outputs) != 1 {
 		l.Add("outputs", "request.outputs", "one payment on this chain", fmt.Sprint(len(r.Outputs)))
@@ -117,11 +109,12 @@ func (s *Service) checkLimits(ctx context.Context, c *charter.Charter, id canon.
 }
 
 // spends lists what other withdrawals take from limits, or may yet: those with a reservation over its time, those with an intent only
-// from their creation to the intent's end.
+// from their creation to the intent's end. A row that cannot be read is passed over: what it took is missing here alone, for signers keep the
+// limits by what they recorded themselves, and funds and coins that it holds are set aside in tables of their own.
 func (s *Service) spends(ctx context.Context, c *charter.Charter, except canon.Digest) ([]policy.Spend, error) {
 	oldest := s.Now().Add(-horizon(c))
 	var out []policy.Spend
-	err := s.each(ctx, store.Query{Newest: true, Size: 1000}, func(w withdrawal.Withdrawal) (bool, error) {
+	err := s.each(ctx, store.Query{Newest: true, Size: 1000, Unreadable: s.unreadable}, func(w withdrawal.Withdrawal) (bool, error) {
 		if w.Created.Before(oldest) {
 			return false, nil
 		}
@@ -129,8 +122,12 @@ func (s *Service) spends(ctx context.Context, c *charter.Charter, except canon.D
 			return true, nil
 		}
 		more, err := spendsOf(c, w)
+		if err != nil {
+			s.unreadable(w.ID, err)
+			return true, nil
+		}
 		out = append(out, more...)
-		return true, err
+		return true, nil
 	})
 	return out, err
 }
@@ -199,17 +196,24 @@ func (s *Service) each(ctx context.Context, q store.Query, visit func(withdrawal
 	}
 }
 
-// setAside sums up what the account must keep: the payments, and in the chain's coin the fee cap, beside what it holds now.
+// setAside sums up what the account must keep: the payments, and in the chain's coin the fee cap, beside what it holds now. A contract call
+// pays what the charter counts of it. An allowance moves nothing yet, and still what it allows is kept until the call is mined: nobody
+// approves that somebody takes what others were promised, nor what is not there. From then on the one who was allowed may take it at any
+// time, as if it were paid already, and this service learns of it by the balance.
 func (s *Service) setAside(ctx context.Context, c *charter.Charter, r canon.Request, feeCap canon.Amount) ([]withdrawal.SetAside, error) {
 	coin, _ := c.NativeAsset(r.Chain)
 	sums := map[canon.AssetID]*big.Int{coin.ID: feeCap.Int()}
 	order := []canon.AssetID{coin.ID}
-	for _, o := range r.Outputs {
-		if sums[o.Asset] == nil {
-			sums[o.Asset] = new(big.Int)
-			order = append(order, o.Asset)
+	pays, err := policy.Paid(c, &r)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range pays {
+		if sums[p.Asset] == nil {
+			sums[p.Asset] = new(big.Int)
+			order = append(order, p.Asset)
 		}
-		sums[o.Asset].Add(sums[o.Asset], o.Amount.Int())
+		sums[p.Asset].Add(sums[p.Asset], p.Amount.Int())
 	}
 	balances, err := s.accountBalances(ctx, c, r.Wallet, r.Account, order)
 	if err != nil {

@@ -45,6 +45,9 @@ func (s *Service) toWithdrawal(w withdrawal.Withdrawal) *strongroomv1.Withdrawal
 	for _, name := range signedBy(w) {
 		out.SignedBy = append(out.SignedBy, string(name))
 	}
+	if w.Exact != nil {
+		out.UnsignedTransaction, out.Fee = w.Exact.Unsigned, w.Exact.Fee.String()
+	}
 	if w.Prepared != nil {
 		out.UnsignedTransaction, out.Fee = w.Prepared.Unsigned, w.Prepared.Fee.String()
 	}
@@ -114,6 +117,7 @@ const roomInMessage = 2 << 20
 func (s *Service) fill(ctx context.Context, q store.Query, add func(withdrawal.Withdrawal) (int, error)) (string, error) {
 	const step = 10
 	room, wanted := roomInMessage, q.Size
+	q.Unreadable = s.unreadable
 	for {
 		q.Size = min(step, wanted)
 		page, next, err := s.Store.List(ctx, q)

@@ -64,8 +64,8 @@ func invalid(err error) error {
 	return err
 }
 
-// decide takes a withdrawal out of state requested: denied with every reason, or with an intent. While funds cannot be looked up it
-// stays requested, and the driver tries again.
+// decide takes a withdrawal out of state requested or held: denied with every reason, or with an intent. While funds cannot be looked up it
+// stays where it is, and the driver tries again. A contract call gets its transaction and so its nonce here: nothing else picks one meanwhile.
 func (s *Service) decide(ctx context.Context, w withdrawal.Withdrawal) (withdrawal.Withdrawal, error) {
 	f, followed := s.chains[w.Chain]
 	if followed {
@@ -73,24 +73,31 @@ func (s *Service) decide(ctx context.Context, w withdrawal.Withdrawal) (withdraw
 		defer f.deciding.Unlock()
 	}
 	w, err := s.Store.Withdrawal(ctx, w.ID)
-	if err != nil || w.State != withdrawal.Requested {
+	if err != nil || (w.State != withdrawal.Requested && w.State != withdrawal.Held) {
 		return w, err
+	}
+	if s.late(w, nil) {
+		return s.applyOnce(ctx, w, withdrawal.Event{Kind: withdrawal.EventExpire})
 	}
 	var r canon.Request
 	if err := canon.Decode(w.Request.Document, &r); err != nil {
 		return w, err
 	}
-	if r.NotAfter < s.now() {
-		return s.applyOnce(ctx, w, withdrawal.Event{Kind: withdrawal.EventExpire})
-	}
 	if !followed {
 		s.Log.Warn("decision waits", "withdrawal", w.ID.String(), "error", "chain "+string(w.Chain)+": expected a node in the configuration, found none")
 		return w, nil
+	}
+	if r.Call != nil {
+		f.preparing.Lock()
+		defer f.preparing.Unlock()
 	}
 	event, err := s.verdict(ctx, w, r)
 	if err != nil {
 		s.Log.Warn("decision waits", "withdrawal", w.ID.String(), "error", err.Error())
 		return w, nil
+	}
+	if event.Kind == withdrawal.EventHold && sameFailures(event.Refusals, w.Refusals) {
+		return w, nil // it still waits for the same
 	}
 	after, err := s.applyOnce(ctx, w, event)
 	var short *store.InsufficientError
@@ -122,7 +129,9 @@ func (s *Service) verdict(ctx context.Context, w withdrawal.Withdrawal, r canon.
 	if !allowed {
 		l.Join("policy", "request", verdict.Explanation)
 	}
-	proofs := s.proofs(c, &l, r)
+	if err := s.whitelisted(c, &l, r); err != nil {
+		return withdrawal.Event{}, err
+	}
 	shape(c, &l, r)
 	if !allowed || l.Err() != nil {
 		l.Join("policy", "request", unexplained(&l))
@@ -141,19 +150,33 @@ func (s *Service) verdict(ctx context.Context, w withdrawal.Withdrawal, r canon.
 		}
 		return withdrawal.Event{}, err
 	}
+	return s.submission(ctx, c, w, r, intent)
+}
+
+// submission is the event that gives a withdrawal its intent, with everything that belongs to it. A contract call may have to wait.
+func (s *Service) submission(ctx context.Context, c *charter.Charter, w withdrawal.Withdrawal, r canon.Request, intent canon.Intent) (withdrawal.Event, error) {
 	aside, err := s.setAside(ctx, c, r, intent.FeeCap)
 	if err != nil {
 		return withdrawal.Event{}, err
 	}
-	encoded, err := canon.Encode(intent)
-	if err != nil {
-		return withdrawal.Event{}, err
+	event := withdrawal.Event{Kind: withdrawal.EventAllow, Rule: intent.Rule, Addresses: s.proofs(r), SetAside: aside}
+	if len(intent.Quorum.AnyOf) > 0 {
+		event.Kind = withdrawal.EventSubmit
 	}
-	kind := withdrawal.EventSubmit
-	if verdict.Action == canon.ActionAllow {
-		kind = withdrawal.EventAllow
+	if r.Call != nil {
+		event.Exact, err = s.fix(ctx, c, w, r, &intent)
+		var wait *waitError
+		switch {
+		case errors.As(err, &wait):
+			return withdrawal.Event{Kind: withdrawal.EventHold, Refusals: []refusal.Failure{wait.Failure}}, nil
+		case refusal.Of(err) != nil:
+			return deny(err), nil
+		case err != nil:
+			return withdrawal.Event{}, err
+		}
 	}
-	return withdrawal.Event{Kind: kind, Intent: encoded, Rule: intent.Rule, Addresses: proofs, SetAside: aside}, nil
+	event.Intent, err = canon.Encode(intent)
+	return event, err
 }
 
 // unexplained makes sure that a denial always has a reason.
@@ -202,6 +225,7 @@ func (s *Service) applyOnce(ctx context.Context, w withdrawal.Withdrawal, e with
 		return w, err
 	}
 	s.Log.Info("withdrawal", "withdrawal", w.ID.String(), "event", string(e.Kind), "state", string(after.State), "client", string(w.Client))
+	s.passed(ctx, w, after)
 	points := []string{string(e.Kind)}
 	if after.State != w.State {
 		points = append(points, string(after.State))

@@ -12,6 +12,13 @@
 // decided on under an earlier charter goes on if nothing was loosened since and the charter in force would decide the same; reservations
 // name the charter in force. After a fork it builds nothing and asks for nothing.
 //
+// The transaction of a contract call is built before officers are asked and stored with the intent, which fixes it. Until it is prepared or
+// ends, nothing else from its address takes a nonce (docs/WITHDRAWAL.md, fixed transactions).
+//
+// It keeps the address book's entries, of which signers know roots alone: the genesis's own from a file, later versions as changes that
+// officers approved and that must give the root which they approved. It follows which versions each signer asks for, and brings proofs under
+// all of them. Where entries are not here, it pays nobody and says which are missing. Approvals by keys that were revoked do not count.
+//
 // What it trusts: its own disk, for liveness; f+1 equal answers of signers about a group's public key; chain nodes, for what they show.
 // What it refuses: requests without a client's valid signature (an error, and no row), requests that rules, whitelist, limits or funds
 // do not cover (a row in state denied with every reason), callers whose certificate does not grant the role, and clients that

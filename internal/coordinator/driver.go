@@ -38,6 +38,7 @@ type driver struct {
 type job struct {
 	running bool
 	again   bool // woken while running
+	nudged  bool // nudged while running
 	fails   int
 	timer   *time.Timer
 }
@@ -90,6 +91,21 @@ func (d *driver) wake(id canon.Digest) {
 	d.running.Go(func() { d.run(ctx, id, j) })
 }
 
+// nudge has the withdrawal looked at now, because of what others said. One that is being worked on keeps its count of failures and is only
+// looked at again soon: nobody who keeps talking can keep it at work.
+func (d *driver) nudge(id canon.Digest) {
+	d.mu.Lock()
+	j := d.jobs[id]
+	busy := j != nil && j.running
+	if busy {
+		j.nudged = true
+	}
+	d.mu.Unlock()
+	if !busy {
+		d.wake(id)
+	}
+}
+
 // run looks at the withdrawal until there is a reason to pause.
 func (d *driver) run(ctx context.Context, id canon.Digest, j *job) {
 	for {
@@ -114,7 +130,7 @@ func (d *driver) pause(id canon.Digest, j *job, t turn, err error) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if j.again {
-		j.again, j.fails = false, 0
+		j.again, j.nudged, j.fails = false, false, 0
 		return true
 	}
 	j.running = false
@@ -131,6 +147,9 @@ func (d *driver) pause(id canon.Digest, j *job, t turn, err error) bool {
 		j.fails++
 	} else {
 		j.fails = 0
+	}
+	if j.nudged {
+		j.nudged, wait = false, firstPause
 	}
 	j.timer = time.AfterFunc(max(wait, firstPause), func() { d.wake(id) })
 	return false

@@ -117,11 +117,18 @@ func (s *Service) wakeChain(ctx context.Context, id canon.ChainID) {
 	}
 }
 
+// unreadable logs a row that cannot be read, once: the work on others goes on without it.
+func (s *Service) unreadable(id canon.Digest, err error) {
+	if _, known := s.unread.LoadOrStore(id, true); !known {
+		s.Log.Error("a stored withdrawal cannot be read and is passed over", "withdrawal", id.String(), "error", err.Error())
+	}
+}
+
 // unsettled returns the withdrawals that the driver has to work on.
 func (s *Service) unsettled(ctx context.Context) ([]withdrawal.Withdrawal, error) {
 	var open []withdrawal.Withdrawal
-	q := store.Query{Size: 1000, States: []withdrawal.State{withdrawal.Requested, withdrawal.AwaitingApproval, withdrawal.Approved,
-		withdrawal.Reserved, withdrawal.Signing, withdrawal.Signed, withdrawal.Broadcast, withdrawal.Replaced}}
+	q := store.Query{Size: 1000, States: []withdrawal.State{withdrawal.Requested, withdrawal.Held, withdrawal.AwaitingApproval, withdrawal.Approved,
+		withdrawal.Reserved, withdrawal.Signing, withdrawal.Signed, withdrawal.Broadcast, withdrawal.Replaced}, Unreadable: s.unreadable}
 	err := s.each(ctx, q, func(w withdrawal.Withdrawal) (bool, error) {
 		open = append(open, w)
 		return true, nil

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/strongroom/strongroom/policy/amendment"
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/guard"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
@@ -57,6 +58,9 @@ type node struct {
 	chain   *amendment.Chain
 	entries [][]byte // enacted, and whatever else it shows
 	pending []*strongroomv1.PendingAmendment
+	books   *book.Versions
+	shows   *strongroomv1.GetBookResponse        // instead of what it knows
+	lies    func() *strongroomv1.GetBookResponse // instead of both
 }
 
 func (c *committee) node(name canon.Name) *node {
@@ -64,7 +68,7 @@ func (c *committee) node(name canon.Name) *node {
 	if err != nil {
 		panic(err) // the organisation made it
 	}
-	return &node{committee: c, name: name, chain: chain, acks: map[canon.Digest]*strongroomv1.Signed{}, anchors: map[string]canon.Digest{}, used: map[string]bool{}}
+	return &node{committee: c, name: name, chain: chain, books: book.Begin(c.charter), acks: map[canon.Digest]*strongroomv1.Signed{}, anchors: map[string]canon.Digest{}, used: map[string]bool{}}
 }
 
 func (n *node) set(f func(*node)) {
@@ -85,7 +89,8 @@ func (c *committee) groupKey(name canon.Name) (guard.GroupKey, bool) {
 }
 
 func (n *node) view() guard.View {
-	return guard.View{Charter: n.chain.Current(), Valid: n.chain.CheckValid, Now: n.now(), Key: n.groupKey}
+	required := n.books.Required(canon.TimeOf(n.now()), n.chain.Current().Genesis().Delays.BookCooldown)
+	return guard.View{Charter: n.chain.Current(), Book: required, Valid: n.chain.CheckValid, Now: n.now(), Key: n.groupKey}
 }
 
 func (n *node) signed(d canon.Document) (*strongroomv1.Signed, error) {
@@ -330,4 +335,50 @@ func (n *node) enact(entry []byte) error {
 	}
 	n.chain, n.entries = chain, append(n.entries, entry)
 	return nil
+}
+
+// SubmitBookUpdate records a version with the second of the node's clock.
+func (n *node) SubmitBookUpdate(_ context.Context, r *strongroomv1.SubmitBookUpdateRequest, _ ...grpc.CallOption) (*strongroomv1.SubmitBookUpdateResponse, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.available(); err != nil {
+		return nil, err
+	}
+	now := canon.TimeOf(n.now())
+	v, fresh, err := n.books.Review(n.chain.Current(), r.GetUpdate(), now, nil)
+	if err != nil {
+		return nil, err
+	}
+	if fresh {
+		n.books = n.books.With(v, now)
+	}
+	newest := n.books.Newest()[0]
+	return &strongroomv1.SubmitBookUpdateResponse{Serial: newest.Serial, Root: newest.Hash[:], RecordedBy: string(n.name)}, nil
+}
+
+// GetBook shows the newest and the payable version.
+func (n *node) GetBook(context.Context, *strongroomv1.GetBookRequest, ...grpc.CallOption) (*strongroomv1.GetBookResponse, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.available(); err != nil {
+		return nil, err
+	}
+	if n.lies != nil {
+		return n.lies(), nil
+	}
+	if n.shows != nil {
+		return n.shows, nil
+	}
+	cooldown := n.chain.Current().Genesis().Delays.BookCooldown
+	newest, payable := n.books.Newest(), n.books.Payable(canon.TimeOf(n.now()), cooldown)
+	out := &strongroomv1.GetBookResponse{}
+	for _, v := range slices.Compact(append(slices.Clone(newest), payable...)) {
+		shown := &strongroomv1.BookVersion{Serial: v.Serial, Size: v.Size, Root: v.Hash[:], Update: v.Update,
+			Newest: slices.Contains(newest, v), Payable: slices.Contains(payable, v)}
+		if v.Update != nil {
+			shown.FirstSeenTime, shown.PayableTime = timestamppb.New(v.Seen.At()), timestamppb.New(v.PayableAt(cooldown).At())
+		}
+		out.Versions = append(out.Versions, shown)
+	}
+	return out, nil
 }

@@ -1,16 +1,20 @@
 package coordinator
 
 import (
+	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rand"
 	"testing"
 	"time"
 
 	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
 	"github.com/strongroom/strongroom/policy/approval"
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/wallets/bitcoin"
@@ -30,7 +34,7 @@ var nodeNames = []canon.Name{"node-1", "node-2", "node-3", "node-4"}
 type organisation struct {
 	genesis     []byte
 	charter     *charter.Charter
-	book        *charter.BookTree
+	book        *book.Tree
 	nodes       map[canon.Name]ed25519.PrivateKey
 	coordinator ed25519.PrivateKey
 	clients     map[canon.Name]ed25519.PrivateKey
@@ -38,6 +42,7 @@ type organisation struct {
 	group       *btcec.PrivateKey // the nodes' key, whole: these tests are about the coordinator
 	payee       []byte            // whitelisted for acme on Bitcoin
 	payeeEVM    []byte            // whitelisted for acme on EVM
+	maker       *ecdsa.PrivateKey // may deploy the contract that the charter's call "register" is of
 }
 
 func newKey(t *testing.T) ed25519.PrivateKey {
@@ -87,8 +92,11 @@ func newOrganisation(t *testing.T, token canon.AssetID) *organisation {
 	}
 	o.payee = bitcoin.ScriptP2WPKH([33]byte(outside.PubKey().SerializeCompressed()))
 	o.payeeEVM = append([]byte{0xaa}, o.payee[3:22]...)
+	if o.maker, err = crypto.GenerateKey(); err != nil {
+		t.Fatal(err)
+	}
 	g := o.newGenesis(t, token)
-	o.book, err = charter.BuildBook([]canon.BookEntry{
+	o.book, err = book.Build([]canon.BookEntry{
 		{Chain: testBTC, Address: o.payee, Client: "acme", Account: canon.Any, Label: "payee"},
 		{Chain: testEVM, Address: o.payeeEVM, Client: "acme", Account: canon.Any, Label: "payee"},
 	})
@@ -104,6 +112,11 @@ func newOrganisation(t *testing.T, token canon.AssetID) *organisation {
 		t.Fatal(err)
 	}
 	return o
+}
+
+// contract is where the maker's first transaction puts one.
+func (o *organisation) contract() common.Address {
+	return crypto.CreateAddress(crypto.PubkeyToAddress(o.maker.PublicKey), 0)
 }
 
 func (o *organisation) newGenesis(t *testing.T, token canon.AssetID) canon.Genesis {
@@ -124,7 +137,7 @@ func (o *organisation) newGenesis(t *testing.T, token canon.AssetID) canon.Genes
 		Assets:    []canon.Asset{{ID: btc, Symbol: "BTC", Decimals: 8}, {ID: eth, Symbol: "ETH", Decimals: 18}},
 		Keys:      []canon.Key{{ID: "hot", Algorithm: canon.ECDSASecp256k1, Threshold: 2, Holders: nodeNames, Epoch: 1}},
 		Amendment: treasury(3),
-		Delays:    canon.Delays{Loosening: 60, Unfreeze: 60, FreezeLapse: 60, BookCooldown: 60, ClockSkew: 5},
+		Delays:    canon.Delays{Loosening: 60, Unfreeze: 60, FreezeLapse: 60, BookCooldown: 86400, ClockSkew: 5},
 		Book:      canon.Book{Serial: 1, Quorum: treasury(2)},
 	}
 	small := canon.Rule{Name: "small", Clients: any1, Accounts: any1, Wallets: any1, Action: canon.ActionAllow, Expiry: 3600, Signing: 600,
@@ -146,6 +159,22 @@ func (o *organisation) newGenesis(t *testing.T, token canon.AssetID) canon.Genes
 		{Name: "eth-day", Asset: eth, Amount: canon.Amount{0x8a, 0xc7, 0x23, 0x04, 0x89, 0xe8, 0, 0}, Window: 86400, Clients: any1, Wallets: any1}, // 10 ether
 	}
 	if token != "" {
+		desk := large
+		desk.Name, desk.Calls, desk.Limits = "desk", []canon.Name{"allowance", "grant", "broken", "register"}, []canon.Name{"eth-day", "usdx-day"}
+		desk.Amounts = []canon.AssetAmount{{Asset: eth, Amount: canon.AmountOf(1e18)}, {Asset: token, Amount: canon.AmountOf(1_000_000_000)}}
+		g.Rules = append(g.Rules, desk)
+		contract, _ := token.Contract()
+		some := canon.ArgumentRule{Allow: canon.ArgumentAtMost, Max: canon.AmountOf(1_000_000_000), Pays: []canon.AssetID{token}}
+		g.Calls = []canon.CallRule{
+			{Name: "allowance", Label: "Let somebody take USDX", Chain: testEVM, Contract: contract[:], Signature: "approve(address,uint256)",
+				Arguments: []canon.ArgumentRule{{Allow: canon.ArgumentEqual, Values: [][]byte{append(make([]byte, 12), o.payeeEVM...)}}, some}},
+			{Name: "grant", Label: "What only the token's maker may do", Chain: testEVM, Contract: contract[:], Signature: "mint(address,uint256)",
+				Arguments: []canon.ArgumentRule{{Allow: canon.ArgumentBook}, some}},
+			{Name: "broken", Label: "No function of the token", Chain: testEVM, Contract: contract[:], Signature: "stake(uint256)",
+				Arguments: []canon.ArgumentRule{some}},
+			{Name: "register", Label: "Name the payee", Chain: testEVM, Contract: o.contract().Bytes(), Signature: "register(address,address)", Payable: true,
+				Arguments: []canon.ArgumentRule{{Allow: canon.ArgumentSelf}, {Allow: canon.ArgumentBook}}},
+		}
 		g.Limits = append(g.Limits, canon.Limit{Name: "usdx-day", Asset: token, Amount: canon.AmountOf(5e9), Window: 86400, Clients: any1, Wallets: any1})
 	}
 	for i, name := range nodeNames {

@@ -8,6 +8,7 @@ import (
 	"github.com/strongroom/strongroom/internal/coordinator/store"
 	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
 	"github.com/strongroom/strongroom/policy/amendment"
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/policy/guard"
 	"github.com/strongroom/strongroom/proto/canon"
@@ -31,7 +32,7 @@ type payment struct {
 func (s *Service) payment(w withdrawal.Withdrawal) (*payment, error) {
 	p := &payment{charters: s.inForce()}
 	p.charter = p.charters.Current()
-	p.Withdrawal = s.heeded(w, p.charter)
+	p.Withdrawal = s.proven(s.heeded(w, p.charter))
 	if err := canon.Decode(w.Request.Document, &p.request); err != nil {
 		return nil, err
 	}
@@ -52,11 +53,8 @@ func (s *Service) payment(w withdrawal.Withdrawal) (*payment, error) {
 // stepPrepare builds the transaction and stores it with its anchor, its coins and the reservation to ask for, before the first signer
 // hears of it: after a crash the same question is asked again.
 func (s *Service) stepPrepare(ctx context.Context, w withdrawal.Withdrawal) (bool, turn, error) {
-	if err := s.unforked(); err != nil {
-		return false, turn{stuck: true}, err
-	}
 	if over, err := s.ended(ctx, w); over || err != nil {
-		return over, turn{}, err
+		return over, turn{stuck: true}, err
 	}
 	p, err := s.payment(w)
 	if err != nil {
@@ -71,12 +69,7 @@ func (s *Service) stepPrepare(ctx context.Context, w withdrawal.Withdrawal) (boo
 	if fresh, err := s.Store.Withdrawal(ctx, w.ID); err != nil || fresh.Version != w.Version {
 		return err == nil, turn{}, err
 	}
-	var prepared *withdrawal.Prepared
-	if p.chain.Kind == canon.Bitcoin {
-		prepared, err = s.buildBitcoin(ctx, p)
-	} else {
-		prepared, err = s.buildEVM(ctx, p)
-	}
+	prepared, err := s.build(ctx, p)
 	if err != nil {
 		return s.notBuilt(ctx, w, err)
 	}
@@ -91,8 +84,25 @@ func (s *Service) stepPrepare(ctx context.Context, w withdrawal.Withdrawal) (boo
 	return err == nil, turn{}, err
 }
 
-// notBuilt ends a withdrawal that its own guard refuses; everything else that keeps a transaction from being built may pass.
+// build returns the transaction to sign: the one that an exact intent fixed, or one of now.
+func (s *Service) build(ctx context.Context, p *payment) (*withdrawal.Prepared, error) {
+	switch {
+	case p.Exact != nil:
+		return s.asFixed(ctx, p)
+	case p.chain.Kind == canon.Bitcoin:
+		return s.buildBitcoin(ctx, p)
+	}
+	return s.buildEVM(ctx, p)
+}
+
+// notBuilt ends a withdrawal that its own guard refuses; everything else that keeps a transaction from being built may pass. For which other
+// withdrawal it waits is noted in the row.
 func (s *Service) notBuilt(ctx context.Context, w withdrawal.Withdrawal, err error) (bool, turn, error) {
+	var wait *waitError
+	if errors.As(err, &wait) && wait.Rule == ruleExact && !sameFailures([]refusal.Failure{wait.Failure}, w.Refusals) {
+		_, noted := s.apply(ctx, w, withdrawal.Event{Kind: withdrawal.EventRefuse, Refusals: []refusal.Failure{wait.Failure}})
+		return false, turn{stuck: true}, errors.Join(err, noted)
+	}
 	r := refusal.Of(err)
 	if r == nil {
 		return false, turn{stuck: true}, err
@@ -114,7 +124,11 @@ func (s *Service) reservation(ctx context.Context, p *payment, prepared withdraw
 	if err != nil {
 		return nil, err
 	}
-	view, err := s.view(ctx, p)
+	required, err := s.payable(p.charter, p.request)
+	if err != nil {
+		return nil, err
+	}
+	view, err := s.view(ctx, p, required)
 	if err != nil {
 		return nil, err
 	}
@@ -136,8 +150,9 @@ func (s *Service) reservation(ctx context.Context, p *payment, prepared withdraw
 	return canon.Encode(r)
 }
 
-// view is what this service knows, in the form that the guard asks for. It has seen change as far as it has stored addresses.
-func (s *Service) view(ctx context.Context, p *payment) (guard.View, error) {
+// view is what this service knows, in the form that the guard asks for, with the versions of the address book that enough signers ask
+// for. It has seen change as far as it has stored addresses.
+func (s *Service) view(ctx context.Context, p *payment, required []book.Requirement) (guard.View, error) {
 	highest := map[uint64]int64{}
 	for number := range uint64(2) {
 		next, err := s.Store.NextIndex(ctx, p.Wallet, p.Account, number)
@@ -147,6 +162,7 @@ func (s *Service) view(ctx context.Context, p *payment) (guard.View, error) {
 		highest[number] = int64(next) - 1
 	}
 	return guard.View{
+		Book: required, Revoked: s.revocations.Revoked,
 		Charter: p.charter, Valid: p.charters.CheckValid, Now: s.Now(), Key: s.keys.key,
 		HighestIndex: func(_, _ canon.Name, number uint64) int64 { return highest[number] },
 	}, nil

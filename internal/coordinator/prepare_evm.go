@@ -9,6 +9,7 @@ import (
 
 	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
 	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/proto/refusal"
 	"github.com/strongroom/strongroom/wallets"
 	"github.com/strongroom/strongroom/wallets/chain"
 	"github.com/strongroom/strongroom/wallets/ethereum"
@@ -25,6 +26,9 @@ func (s *Service) buildEVM(ctx context.Context, p *payment) (*withdrawal.Prepare
 	if err != nil {
 		return nil, err
 	}
+	if err := s.yields(ctx, p.Withdrawal); err != nil {
+		return nil, err
+	}
 	params := ethereum.BuildParams{ChainID: number}
 	if params.Nonce, err = s.Store.NextNonce(ctx, p.chain.ID, sender, p.wallet.StartNonce); err != nil {
 		return nil, err
@@ -36,28 +40,35 @@ func (s *Service) buildEVM(ctx context.Context, p *payment) (*withdrawal.Prepare
 	} else {
 		params.Value = out.Amount.Int()
 	}
-	if err := s.evmFees(ctx, p, common.BytesToAddress(sender), &params); err != nil {
+	if err := s.evmFees(ctx, p.chain.ID, p.intent.FeeCap, common.BytesToAddress(sender), &params); err != nil {
 		return nil, err
 	}
-	payload, err := ethereum.Build(params)
-	if err != nil {
-		return nil, err
-	}
-	t, err := ethereum.Parse(payload)
-	if err != nil {
-		return nil, err
-	}
-	fee, err := canon.NewAmount(t.MaxFee())
+	payload, fee, err := encodeEVM(params)
 	if err != nil {
 		return nil, err
 	}
 	return &withdrawal.Prepared{Unsigned: payload, Inputs: []canon.OwnPath{{Account: p.Account}}, Fee: fee}, nil
 }
 
+// encodeEVM returns the payload and the most that it can pay for gas.
+func encodeEVM(params ethereum.BuildParams) ([]byte, canon.Amount, error) {
+	payload, err := ethereum.Build(params)
+	if err != nil {
+		return nil, nil, err
+	}
+	t, err := ethereum.Parse(payload)
+	if err != nil {
+		return nil, nil, err
+	}
+	fee, err := canon.NewAmount(t.MaxFee())
+	return payload, fee, err
+}
+
 // evmFees estimates gas and fees and keeps the most that the transaction can cost within the intent's cap. A node that demands more
-// makes the withdrawal wait.
-func (s *Service) evmFees(ctx context.Context, p *payment, sender common.Address, params *ethereum.BuildParams) error {
-	node := s.EVM[p.chain.ID]
+// makes the withdrawal wait. A contract call may pay all that the cap affords: officers take their time, and there is no second version
+// with a higher price. What the base fee does not need is not paid.
+func (s *Service) evmFees(ctx context.Context, id canon.ChainID, feeCap canon.Amount, sender common.Address, params *ethereum.BuildParams) error {
+	node := s.EVM[id]
 	call, err := evmCall(sender, *params)
 	if err != nil {
 		return err
@@ -74,11 +85,15 @@ func (s *Service) evmFees(ctx context.Context, p *payment, sender common.Address
 		return err
 	}
 	params.Gas = max(gas, ethereum.MinGas)
-	affordable := new(big.Int).Div(p.intent.FeeCap.Int(), new(big.Int).SetUint64(params.Gas))
+	affordable := new(big.Int).Div(feeCap.Int(), new(big.Int).SetUint64(params.Gas))
 	params.FeeCap, params.Tip = smaller(fees.Max, affordable), fees.Tip
+	if len(params.Data) > 0 {
+		params.FeeCap = affordable
+	}
 	params.Tip = smaller(params.Tip, params.FeeCap)
 	if least := new(big.Int).Add(fees.BaseFee, params.Tip); params.FeeCap.Cmp(least) < 0 {
-		return fmt.Errorf("fee cap: expected at least %s wei for %d gas at the base fee of now, found %s", new(big.Int).Mul(least, new(big.Int).SetUint64(params.Gas)), params.Gas, p.intent.FeeCap)
+		return &waitError{refusal.Failure{Rule: "fee-cap", Field: "intent.fee_cap",
+			Expected: fmt.Sprintf("enough for %d gas at the base fee of now", params.Gas), Found: feeCap.String()}}
 	}
 	return nil
 }

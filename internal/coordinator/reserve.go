@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -26,11 +27,8 @@ type round struct {
 // stepReserve asks the roster for acks until there are q, and stores each as it comes. The question is the stored one, byte for byte, so
 // that asking again after a crash gets the same acks.
 func (s *Service) stepReserve(ctx context.Context, w withdrawal.Withdrawal) (bool, turn, error) {
-	if err := s.unforked(); err != nil {
-		return false, turn{stuck: true}, err
-	}
 	if over, err := s.ended(ctx, w); over || err != nil {
-		return over, turn{}, err
+		return over, turn{stuck: true}, err
 	}
 	c := s.charter()
 	if old, err := outdated(w, c); err != nil || old {
@@ -49,15 +47,55 @@ func (s *Service) stepReserve(ctx context.Context, w withdrawal.Withdrawal) (boo
 		}
 		return s.renew(ctx, w)
 	}
+	if err := s.unpayable(ctx, c, w); err != nil {
+		return false, turn{stuck: true}, err
+	}
 	before := len(w.Acks)
-	w, r, err := s.askReservation(ctx, w, quorum)
+	w, r, err := s.askInTurn(ctx, c, w, quorum)
 	if err != nil {
-		return false, turn{}, err
+		return false, turn{stuck: true}, err
 	}
 	if len(w.Acks) >= quorum {
 		return true, turn{}, nil
 	}
 	return s.shortOfAcks(ctx, w, r, quorum, len(w.Acks) > before)
+}
+
+// askInTurn asks for acks, and once more if a signer refused because of the address book and there are other proofs by now. Only once:
+// whoever names another version every time could otherwise keep this service asking.
+func (s *Service) askInTurn(ctx context.Context, c *charter.Charter, w withdrawal.Withdrawal, quorum int) (withdrawal.Withdrawal, round, error) {
+	before, err := s.evidence(w)
+	if err != nil {
+		return w, round{}, err
+	}
+	w, r, err := s.askReservation(ctx, w, quorum)
+	if err != nil || len(w.Acks) >= quorum || !slices.ContainsFunc(r.refusals, aboutBook) {
+		return w, r, err
+	}
+	s.learnBooks(ctx)
+	if err := s.unpayable(ctx, c, w); err != nil {
+		return w, r, err
+	}
+	after, err := s.evidence(w)
+	if err != nil || bytes.Equal(before, after) {
+		return w, r, err
+	}
+	return s.askReservation(ctx, w, quorum)
+}
+
+// unpayable says why no signer needs to be asked yet: an address is not payable yet, or the entries that signers ask for are not here.
+// What they refuse for good is theirs to refuse, for they say then what they hold; they are told first what was taken out of the book.
+func (s *Service) unpayable(ctx context.Context, c *charter.Charter, w withdrawal.Withdrawal) error {
+	var r canon.Request
+	if err := canon.Decode(w.Request.Document, &r); err != nil {
+		return err
+	}
+	_, err := s.payable(c, r)
+	if refusal.Of(err) != nil {
+		s.learnBooks(ctx)
+		return nil
+	}
+	return err
 }
 
 // shortOfAcks decides what follows when a round did not bring q acks. What is not refused may come later. Once too many have refused
@@ -78,6 +116,9 @@ func (s *Service) shortOfAcks(ctx context.Context, w withdrawal.Withdrawal, r ro
 		}
 		err := fmt.Errorf("reservation: expected %d acks, found %d and %d refusals: %w", quorum, len(w.Acks), r.refused, errors.Join(r.silent...))
 		return false, turn{stuck: !progress}, err
+	}
+	if lapsed, err := s.lapsed(w); err != nil || lapsed {
+		return err == nil, turn{}, err // while they were asked: another version may do
 	}
 	event := withdrawal.Event{Kind: withdrawal.EventFail, Refusals: r.refusals}
 	if len(w.Acks) == 0 && len(w.Earlier) == 0 {
@@ -157,6 +198,9 @@ func aboutCharter(f refusal.Failure) bool {
 	return f.Rule == "charter" || f.Rule == "fork" || strings.HasSuffix(f.Field, ".charter") || strings.HasSuffix(f.Field, ".charter_number")
 }
 
+// aboutBook reports whether a signer refused because of the address book.
+func aboutBook(f refusal.Failure) bool { return strings.HasSuffix(f.Rule, "whitelist") }
+
 func (s *Service) checkAck(signed canon.Signed, rid canon.Digest, signer canon.Name) error {
 	name, err := guard.CheckAck(signed, rid, guard.View{Charter: s.charter(), Now: s.Now()})
 	if err != nil {
@@ -170,7 +214,7 @@ func (s *Service) checkAck(signed canon.Signed, rid canon.Digest, signer canon.N
 
 func (s *Service) evidence(w withdrawal.Withdrawal) ([]byte, error) {
 	c := s.charter()
-	e, err := s.heeded(w, c).Evidence(c.Organisation())
+	e, err := s.proven(s.heeded(w, c)).Evidence(c.Organisation())
 	if err != nil {
 		return nil, err
 	}

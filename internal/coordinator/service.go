@@ -12,7 +12,6 @@ import (
 
 	"github.com/strongroom/strongroom/internal/coordinator/store"
 	"github.com/strongroom/strongroom/policy/amendment"
-	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
 	"github.com/strongroom/strongroom/wallets/chain"
@@ -22,6 +21,7 @@ import (
 type Signer struct {
 	Client   strongroomv1.SignerServiceClient
 	Charters strongroomv1.CharterServiceClient
+	Books    strongroomv1.BookServiceClient
 	// Wake makes a connection that waits before it tries again try at once. May be nil.
 	Wake func()
 }
@@ -37,7 +37,7 @@ type BitcoinNode struct {
 type Parts struct {
 	Charters *amendment.Chain // as OpenCharters gives it: what is in force at the start
 	Genesis  []byte           // encoding of the first charter
-	Book     *charter.BookTree
+	Books    *Books           // as OpenBooks gives it
 	Store    store.Store
 	// Connect returns a connection to a signer of the charter, which its identity there proves, or an error if the configuration has
 	// no address for it. It does not wait for an answer.
@@ -65,6 +65,9 @@ type Service struct {
 	current atomic.Pointer[amendment.Chain]
 	heard   heard
 
+	revocations *revocations
+	unread      sync.Map // ids of rows that could not be read
+
 	closing  chan struct{} // closed when Run ends
 	closed   sync.Once
 	issuing  sync.Mutex // one address at a time takes an index
@@ -72,9 +75,9 @@ type Service struct {
 	sealing  sync.Mutex // one checkpoint at a time
 }
 
-// New checks that the parts fit together.
-func New(p Parts) (*Service, error) {
-	if p.Charters == nil || p.Book == nil || p.Store == nil || p.Log == nil || p.Now == nil || p.Parallel < 1 || p.Poll <= 0 {
+// New checks that the parts fit together, and reads which keys officers revoked.
+func New(ctx context.Context, p Parts) (*Service, error) {
+	if p.Charters == nil || p.Books == nil || p.Store == nil || p.Log == nil || p.Now == nil || p.Parallel < 1 || p.Poll <= 0 {
 		return nil, errors.New("coordinator: expected all parts, found some missing")
 	}
 	if p.Connect == nil {
@@ -82,10 +85,6 @@ func New(p Parts) (*Service, error) {
 	}
 	now := p.Charters.Current()
 	g := now.Genesis()
-	// Later the book may lag behind the charter: requests are denied then, and what was decided before goes on.
-	if now.Number() == 1 && (p.Book.Root() != g.Book.Root || p.Book.Size() != g.Book.Size) {
-		return nil, fmt.Errorf("coordinator: book: expected root %s of %d entries as in the charter, found %s of %d", g.Book.Root, g.Book.Size, p.Book.Root(), p.Book.Size())
-	}
 	if found := canon.KindGenesis.Digest(p.Genesis); found != now.Organisation() {
 		return nil, fmt.Errorf("coordinator: genesis: expected %s, found %s", now.Organisation(), found)
 	}
@@ -94,6 +93,11 @@ func New(p Parts) (*Service, error) {
 	}
 	s := &Service{Parts: p, closing: make(chan struct{}), chains: map[canon.ChainID]*following{}, heard: newHeard()}
 	s.current.Store(p.Charters)
+	revoked, err := openRevocations(ctx, p.Store)
+	if err != nil {
+		return nil, err
+	}
+	s.revocations = revoked
 	s.keys, s.signers = newKeyring(s.charter), newSigners(s.charter, p.Connect)
 	s.driver = newDriver(p.Parallel, s.advance, p.Log)
 	for _, c := range g.Chains {
@@ -123,6 +127,7 @@ func (s *Service) Run(ctx context.Context) error {
 	var group sync.WaitGroup
 	group.Go(func() { s.watchSigners(ctx) })
 	group.Go(func() { s.watchCharters(ctx) })
+	group.Go(func() { s.watchBooks(ctx) })
 	for _, f := range s.chains {
 		group.Go(func() { s.watchChain(ctx, f) })
 	}

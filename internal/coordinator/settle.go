@@ -70,6 +70,10 @@ func (s *Service) stepFollow(ctx context.Context, w withdrawal.Withdrawal) (bool
 	}
 	c, _ := s.chainOf(w.Chain)
 	event := withdrawal.Event{Actor: audit.Chain, Block: &seen.block, Confirmations: seen.confirmations, Fee: seen.fee}
+	wanted := "a transfer"
+	if w.Exact != nil {
+		wanted = "a call that succeeds"
+	}
 	switch {
 	case !seen.known:
 		return false, turn{after: s.Poll}, s.broadcast(ctx, w)
@@ -78,7 +82,7 @@ func (s *Service) stepFollow(ctx context.Context, w withdrawal.Withdrawal) (bool
 	case seen.confirmations == 0:
 		return false, turn{after: s.Poll}, nil
 	case seen.confirmations >= c.Depth && seen.failed != "":
-		event = withdrawal.Event{Kind: withdrawal.EventFail, Actor: audit.Chain, Fate: withdrawal.FateSpent, Refusals: failure("chain", "transaction", "a transfer", seen.failed)}
+		event = withdrawal.Event{Kind: withdrawal.EventFail, Actor: audit.Chain, Fate: withdrawal.FateSpent, Refusals: failure("chain", "transaction", wanted, seen.failed)}
 	case seen.confirmations >= c.Depth:
 		event.Kind = withdrawal.EventConfirm
 	case w.Block != nil && *w.Block == seen.block && w.Confirmations == seen.confirmations:

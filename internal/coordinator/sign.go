@@ -21,11 +21,8 @@ import (
 // stepSign begins a session with t holders of the key: the attempt is stored before they are asked. A session that failed is never
 // taken up again; the next attempt has other participants where there are any.
 func (s *Service) stepSign(ctx context.Context, w withdrawal.Withdrawal) (bool, turn, error) {
-	if err := s.unforked(); err != nil {
-		return false, turn{stuck: true}, err
-	}
 	if over, err := s.ended(ctx, w); over || err != nil {
-		return over, turn{}, err
+		return over, turn{stuck: true}, err
 	}
 	lapsed, err := s.lapsed(w)
 	if err != nil {
@@ -51,6 +48,9 @@ func (s *Service) stepSign(ctx context.Context, w withdrawal.Withdrawal) (bool, 
 		if _, applied := s.apply(ctx, w, withdrawal.Event{Kind: withdrawal.EventRefuse, Refusals: r.Failures}); applied != nil {
 			return false, turn{}, applied
 		}
+	}
+	if r := refusal.Of(err); r != nil && slices.ContainsFunc(r.Failures, aboutBook) {
+		s.learnBooks(ctx)
 	}
 	if r := refusal.Of(err); r != nil && s.learnCharters(ctx) {
 		return false, turn{}, errMoved

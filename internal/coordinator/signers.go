@@ -22,6 +22,7 @@ const (
 	reserveTimeout = 25 * time.Second
 	signTimeout    = 2 * time.Minute
 	keygenTimeout  = 10 * time.Minute
+	changeTimeout  = 2 * time.Minute // a change of a book of 10^6 entries
 )
 
 // signers are the connections to the signers, with a memory of which gave trouble lately.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/strongroom/strongroom/internal/coordinator/store"
 	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
+	"github.com/strongroom/strongroom/policy/amendment"
 	"github.com/strongroom/strongroom/policy/approval"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
@@ -44,7 +45,7 @@ func (s *Service) advance(ctx context.Context, id canon.Digest) (turn, error) {
 // not have: the anchor and the coins stay set aside.
 func (s *Service) stepFor(w withdrawal.Withdrawal) step {
 	switch w.State {
-	case withdrawal.Requested:
+	case withdrawal.Requested, withdrawal.Held:
 		return s.stepDecide
 	case withdrawal.AwaitingApproval:
 		return s.stepTally
@@ -65,7 +66,7 @@ func (s *Service) stepFor(w withdrawal.Withdrawal) step {
 
 func (s *Service) stepDecide(ctx context.Context, w withdrawal.Withdrawal) (bool, turn, error) {
 	after, err := s.decide(ctx, w)
-	return err == nil && after.State != withdrawal.Requested, turn{stuck: true}, err
+	return err == nil && after.State != w.State, turn{stuck: true}, err
 }
 
 // stepTally counts approvals. Nothing happens to a withdrawal that waits but time passing.
@@ -86,30 +87,37 @@ func (s *Service) until(t canon.Time) time.Duration {
 // was read; if it has moved on meanwhile, a *store.ConflictError says so.
 func (s *Service) tally(ctx context.Context, w withdrawal.Withdrawal) (withdrawal.Withdrawal, error) {
 	now := s.inForce()
-	void, err := s.voided(w, now)
-	if err != nil {
-		return w, err
-	}
-	if void != nil && s.now() <= w.NotAfter {
-		return s.applyOnce(ctx, w, withdrawal.Event{Kind: withdrawal.EventReject, Refusals: void.Failures})
-	}
-	if void != nil {
-		return s.applyOnce(ctx, w, withdrawal.Event{Kind: withdrawal.EventExpire})
-	}
-	result, err := s.count(w, now.Current())
-	if err != nil {
-		return w, err
-	}
-	if len(result.RejectedBy) > 0 {
+	void, result, err := s.standing(w, now)
+	switch {
+	case err == nil && len(result.RejectedBy) > 0:
 		return s.applyOnce(ctx, w, withdrawal.Event{Kind: withdrawal.EventReject, Refusals: rejections(result)})
-	}
-	if s.now() > w.NotAfter {
+	case s.late(w, err):
 		return s.applyOnce(ctx, w, withdrawal.Event{Kind: withdrawal.EventExpire})
+	case err != nil:
+		return w, err
+	case void != nil:
+		return s.applyOnce(ctx, w, withdrawal.Event{Kind: withdrawal.EventReject, Refusals: void.Failures})
+	case result.Met:
+		return s.applyOnce(ctx, w, withdrawal.Event{Kind: withdrawal.EventApprove})
 	}
-	if !result.Met {
-		return w, nil
+	return w, nil
+}
+
+// standing says why a withdrawal is void under the charter in force, or else what officers said about it.
+func (s *Service) standing(w withdrawal.Withdrawal, chain *amendment.Chain) (void *refusal.Refusal, result approval.Result, err error) {
+	if void, err = s.voided(w, chain); err == nil && void == nil {
+		result, err = s.count(w, chain.Current())
 	}
-	return s.applyOnce(ctx, w, withdrawal.Event{Kind: withdrawal.EventApprove})
+	return void, result, err
+}
+
+// late reports whether the withdrawal's time is over. Then it ends, whatever trouble there is with it beside.
+func (s *Service) late(w withdrawal.Withdrawal, trouble error) bool {
+	over := s.now() > w.NotAfter
+	if over && trouble != nil {
+		s.Log.Warn("withdrawal ends by its time", "withdrawal", w.ID.String(), "error", trouble.Error())
+	}
+	return over
 }
 
 func rejections(result approval.Result) []refusal.Failure {
@@ -126,29 +134,27 @@ func (s *Service) count(w withdrawal.Withdrawal, c *charter.Charter) (approval.R
 		return approval.Result{}, err
 	}
 	w = s.heeded(w, c)
-	return approval.Tally(c, approval.Subject{Intent: w.IntentDigest, Withdrawal: w.ID}, intent.Quorum, w.Requester, w.Approvals, w.Statements, s.now())
+	return approval.Count{Charter: c, About: approval.Subject{Intent: w.IntentDigest, Withdrawal: w.ID}, Quorum: intent.Quorum, Requester: w.Requester,
+		Approvals: w.Approvals, Statements: w.Statements, Revoked: s.revocations.Revoked, Now: s.now()}.Tally()
 }
 
 // ended asks whether an approved withdrawal was rejected after all, lost its approvals, is void under the charter in force, or is too
-// late, and ends it.
+// late, and ends it. After a fork only the last does: what was decided may go on once the fork is healed.
 func (s *Service) ended(ctx context.Context, w withdrawal.Withdrawal) (bool, error) {
-	now := s.inForce()
-	void, err := s.voided(w, now)
-	if err != nil {
-		return false, err
+	now, fork := s.inForce(), s.unforked()
+	if fork != nil && !s.late(w, nil) {
+		return false, fork
 	}
-	var result approval.Result
-	if void == nil {
-		if result, err = s.count(w, now.Current()); err != nil {
-			return false, err
-		}
-	}
+	void, result, err := s.standing(w, now)
 	event := withdrawal.Event{Kind: withdrawal.EventReject}
+	late := s.late(w, err)
 	switch {
-	case len(result.RejectedBy) > 0:
+	case err == nil && len(result.RejectedBy) > 0:
 		event.Refusals = rejections(result)
-	case s.now() > w.NotAfter:
+	case late:
 		event.Kind = withdrawal.EventExpire
+	case err != nil:
+		return false, err
 	case void != nil:
 		event.Refusals = void.Failures
 	case !result.Met && quorumNeeded(w, now.Current()):
@@ -156,11 +162,24 @@ func (s *Service) ended(ctx context.Context, w withdrawal.Withdrawal) (bool, err
 	default:
 		return false, nil
 	}
-	if event.Fate, err = s.fate(ctx, w); err != nil {
+	if event.Fate, err = s.lastFate(ctx, w, fork, late); err != nil {
 		return false, err
 	}
 	_, err = s.applyOnce(ctx, w, event)
 	return err == nil, err
+}
+
+// lastFate is fate for a withdrawal that may have to end whether its signers can be asked or not. After a fork nobody is asked.
+func (s *Service) lastFate(ctx context.Context, w withdrawal.Withdrawal, fork error, late bool) (withdrawal.Fate, error) {
+	if fork != nil {
+		return withdrawal.FateUnknown, nil
+	}
+	fate, err := s.fate(ctx, w)
+	if err == nil || errors.Is(err, errMoved) || ctx.Err() != nil || !late {
+		return fate, err
+	}
+	s.late(w, err)
+	return withdrawal.FateUnknown, nil
 }
 
 func quorumNeeded(w withdrawal.Withdrawal, c *charter.Charter) bool {

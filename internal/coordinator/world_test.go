@@ -17,6 +17,7 @@ import (
 	"github.com/strongroom/strongroom/internal/coordinator/store/sqlite"
 	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
 	"github.com/strongroom/strongroom/internal/devnet/chains"
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/wallets/chain"
 )
@@ -47,6 +48,7 @@ type world struct {
 	all     *committee
 	bitcoin *ledgerChain
 	offset  atomic.Int64 // of the clock, seconds
+	loads   atomic.Int64 // of the genesis's own book
 	path    string
 	service *Service
 	stopped chan struct{}
@@ -81,14 +83,18 @@ func (w *world) open() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	p := Parts{Charters: charters, Genesis: w.genesis, Book: w.book, Store: s, Connect: w.connect, Key: w.coordinator,
+	books, err := OpenBooks(w.ctx, charters, func() (*book.Tree, error) { w.loads.Add(1); return w.book, nil }, s, w.now())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p := Parts{Charters: charters, Genesis: w.genesis, Books: books, Store: s, Connect: w.connect, Key: w.coordinator,
 		Bitcoin: map[canon.ChainID]BitcoinNode{testBTC: {Node: w.bitcoin, TargetBlocks: 2}},
 		EVM:     map[canon.ChainID]chain.EVM{testEVM: evmChain.Node()},
 		Log:     slog.New(slog.DiscardHandler), Now: w.now, Parallel: 4, Poll: 20 * time.Millisecond}
 	if testing.Verbose() {
 		p.Log = slog.New(slog.NewTextHandler(w.t.Output(), nil))
 	}
-	if w.service, err = New(p); err != nil {
+	if w.service, err = New(w.ctx, p); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -99,7 +105,7 @@ func (w *world) connect(s canon.Signer) (Signer, error) {
 	if !ok {
 		return Signer{}, errors.New("expected an address in the configuration, found none")
 	}
-	return Signer{Client: n, Charters: n}, nil
+	return Signer{Client: n, Charters: n, Books: n}, nil
 }
 
 // run starts the coordinator's work.
@@ -136,6 +142,7 @@ func (w *world) learn() {
 	if _, err := w.service.read(w.ctx, w.service.chains[testBTC]); err != nil {
 		w.t.Fatal(err)
 	}
+	w.service.learnBooks(w.ctx)
 }
 
 // fund pays acme's first address in one coin for each amount, and buries them deep enough.

@@ -172,7 +172,7 @@ func (d *Devnet) startChains(ctx context.Context) error {
 	return d.makePayees()
 }
 
-// makePayees invents addresses outside: keys of nobody, on both chains, for each client.
+// makePayees invents addresses outside: keys of nobody, on both chains, for each client, and one more on the Bitcoin chain for the first.
 func (d *Devnet) makePayees() error {
 	for _, client := range []string{"acme", "globex"} {
 		hash, err := freshKey()
@@ -191,10 +191,12 @@ func (d *Devnet) makePayees() error {
 			payee{Chain: string(d.BTC.Chain()), Address: address.EncodeAddress(), Client: client, Label: client + " at an exchange"},
 			payee{Chain: string(d.ETH.Chain()), Address: checksummed(evm[:20]), Client: client, Label: client + " at a desk"})
 	}
-	return nil
+	other, err := d.Outsider()
+	d.Payees = append(d.Payees, payee{Chain: string(d.BTC.Chain()), Address: other, Client: "acme", Label: "acme at another exchange"})
+	return err
 }
 
-// Payee returns the address of the book for a client on an asset's chain.
+// Payee returns the first address of the book for a client on an asset's chain.
 func (d *Devnet) Payee(client string, asset canon.AssetID) string {
 	for _, p := range d.Payees {
 		if p.Client == client && p.Chain == string(asset.Chain()) {

@@ -51,6 +51,7 @@ type charterData struct {
 	Salt, NotBefore, NotAfter, Recovery, Coordinator, Authority string
 	BitcoinChain, EVMChain                                      string
 	BTC, ETH, Token                                             canon.AssetID
+	TokenContract                                               string
 	DailyBTC                                                    string // limit of withdrawals a day
 	Nodes                                                       []*Node
 	Officers, Clients                                           []*Person
@@ -78,11 +79,15 @@ func (d *Devnet) charterData(coordinator string) (*charterData, error) {
 	if err != nil {
 		return nil, err
 	}
+	contract, ok := d.USDX.Contract()
+	if !ok {
+		return nil, fmt.Errorf("token: expected an ERC-20 asset, found %s", d.USDX)
+	}
 	now := time.Now().UTC().Truncate(time.Second)
 	return &charterData{
 		Salt: hex.EncodeToString(salt), NotBefore: now.Add(-time.Hour).Format(time.RFC3339), NotAfter: now.Add(365 * 24 * time.Hour).Format(time.RFC3339),
 		Recovery: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(line))), Authority: hex.EncodeToString(authority), Coordinator: coordinator,
-		BitcoinChain: string(d.BTC.Chain()), EVMChain: string(d.ETH.Chain()), BTC: d.BTC, ETH: d.ETH, Token: d.USDX,
+		BitcoinChain: string(d.BTC.Chain()), EVMChain: string(d.ETH.Chain()), BTC: d.BTC, ETH: d.ETH, Token: d.USDX, TokenContract: fmt.Sprintf("0x%x", contract),
 		Nodes: d.Nodes, Officers: d.Officers, Clients: d.Clients, DailyBTC: "3",
 	}, nil
 }

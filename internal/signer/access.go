@@ -31,6 +31,8 @@ var methods = map[string][]rpc.Role{
 	strongroomv1.PeerService_FetchStatements_FullMethodName:          {rpc.Signer},
 	strongroomv1.CharterService_SubmitCharterEntry_FullMethodName:    {rpc.Coordinator, rpc.OfficerDevice, rpc.Signer},
 	strongroomv1.CharterService_GetCharterChain_FullMethodName:       {rpc.Coordinator, rpc.OfficerDevice, rpc.Signer},
+	strongroomv1.BookService_SubmitBookUpdate_FullMethodName:         {rpc.Coordinator, rpc.OfficerDevice, rpc.Signer},
+	strongroomv1.BookService_GetBook_FullMethodName:                  {rpc.Coordinator, rpc.OfficerDevice, rpc.Signer},
 	grpc_health_v1.Health_Check_FullMethodName:                       {rpc.Coordinator, rpc.OfficerDevice, rpc.Signer},
 	grpc_health_v1.Health_Watch_FullMethodName:                       {rpc.Coordinator, rpc.OfficerDevice, rpc.Signer},
 }
@@ -93,6 +95,7 @@ func (s *Signer) NewServer() (*grpc.Server, error) {
 	strongroomv1.RegisterOfficerServiceServer(server, s)
 	strongroomv1.RegisterPeerServiceServer(server, s)
 	strongroomv1.RegisterCharterServiceServer(server, s)
+	strongroomv1.RegisterBookServiceServer(server, s)
 	grpc_health_v1.RegisterHealthServer(server, s.health)
 	return server, nil
 }

@@ -33,7 +33,8 @@ func (s *Signer) chain() *amendment.Chain { return s.config.Ledger.Chain() }
 func (s *Signer) charter() *charter.Charter { return s.chain().Current() }
 
 // mayPromise refuses to promise, sign or attest anything while the charter is forked, while this signer has not made sure that it has the
-// charter in force, and when that charter names it no more.
+// charter in force, when that charter names it no more, and when it lists builds and not the one that runs here. Such a signer goes on to
+// record and pass on what officers say, and speaks for amendments: one of them may list its build.
 func (s *Signer) mayPromise(chain *amendment.Chain) error {
 	var failures refusal.List
 	if fork, ok := chain.Forked(); ok {
@@ -41,6 +42,9 @@ func (s *Signer) mayPromise(chain *amendment.Chain) error {
 	}
 	if _, ok := chain.Current().Signer(s.config.Self); !ok {
 		failures.Add("charter", "signer", "a signer of the charter in force", string(s.config.Self))
+	}
+	if builds := chain.Current().Genesis().Builds; len(builds) > 0 && !slices.Contains(builds, s.config.Build) {
+		failures.Add("build", "build", fmt.Sprintf("one of the %d executables that the charter lists", len(builds)), s.config.Build.String())
 	}
 	failures.Join("join", "charter", s.joining.hindrance())
 	return failures.Err()

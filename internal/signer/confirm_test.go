@@ -142,6 +142,7 @@ func TestNoAddressIsAttestedBeforeEveryHolderHasTheKey(t *testing.T) {
 }
 
 func TestAKeyThatWasNotMadeEverywhereIsMadeAgain(t *testing.T) {
+	t.Parallel() // most of its time it waits for signers that do not answer
 	h := newHalfway(t, "node-3", "node-4")
 	h.joinAll(1)
 	h.joinAll(2)
@@ -207,6 +208,7 @@ func TestAShareStaysIfAnotherHolderConfirmedTheKey(t *testing.T) {
 }
 
 func TestAShareStaysIfAHolderDoesNotAnswerOrSomethingRestsOnIt(t *testing.T) {
+	t.Parallel() // most of its time it waits for signers that do not answer
 	h := newHalfway(t, "node-3", "node-4")
 	h.joinAll(1)
 	evidence := h.evidence(payment{id: "a", nonce: 7})

@@ -15,14 +15,15 @@ import (
 )
 
 const (
-	// maxEntriesWaiting bounds the entries that wait to be passed on to one peer. What does not fit, the peer fetches.
+	// maxEntriesWaiting bounds the entries, and the versions of the book, that wait to be passed on to one peer. What does not fit, the peer
+	// fetches.
 	maxEntriesWaiting = 16
 	// maxFollowed bounds the questions of one comparison: an answer may be cut, and a peer may have much to tell.
 	maxFollowed = 64
 )
 
-// couriers pass entries of the charter's chain on to the peers at once, fetch from each, now and then, what this signer lacks, and enact
-// what enough signers have held. A peer that is slow or lies delays nothing but its own part.
+// couriers pass entries of the charter's chain and versions of the address book on to the peers at once, fetch from each, now and then,
+// what this signer lacks, and enact what enough signers have held. A peer that is slow or lies delays nothing but its own part.
 type couriers struct {
 	signer  *Signer
 	all     []*courier
@@ -34,7 +35,9 @@ type couriers struct {
 type courier struct {
 	name    canon.Name
 	client  strongroomv1.CharterServiceClient
-	waiting chan []byte
+	books   strongroomv1.BookServiceClient
+	waiting chan []byte // entries
+	updates chan []byte // of the address book
 	hurry   chan struct{}
 
 	met   bool                  // the peer answered before
@@ -46,8 +49,9 @@ type courier struct {
 func newCouriers(s *Signer) *couriers {
 	cs := &couriers{signer: s}
 	for name, conn := range s.peers.connections {
-		cs.all = append(cs.all, &courier{name: canon.Name(name), client: strongroomv1.NewCharterServiceClient(conn),
-			waiting: make(chan []byte, maxEntriesWaiting), hurry: make(chan struct{}, 1), known: map[canon.Digest]bool{}})
+		cs.all = append(cs.all, &courier{name: canon.Name(name), client: strongroomv1.NewCharterServiceClient(conn), books: strongroomv1.NewBookServiceClient(conn),
+			waiting: make(chan []byte, maxEntriesWaiting), updates: make(chan []byte, maxEntriesWaiting), hurry: make(chan struct{}, 1),
+			known: map[canon.Digest]bool{}})
 	}
 	return cs
 }
@@ -57,6 +61,7 @@ func (cs *couriers) start() {
 	cs.cancel = cancel
 	for _, c := range cs.all {
 		cs.running.Go(func() { cs.pass(ctx, c) })
+		cs.running.Go(func() { cs.passBook(ctx, c) })
 		cs.running.Go(func() { cs.compareEver(ctx, c) })
 	}
 }
@@ -131,6 +136,10 @@ func (cs *couriers) compareEver(ctx context.Context, c *courier) {
 		}
 		if err := cs.compare(ctx, c); err != nil && ctx.Err() == nil {
 			cs.signer.config.Log.InfoContext(ctx, "charters not compared", slog.String("peer", string(c.name)), slog.String("error", err.Error()))
+		}
+		// After the charter: who may sign a version of the book depends on it.
+		if err := cs.compareBook(ctx, c); err != nil && ctx.Err() == nil {
+			cs.signer.config.Log.InfoContext(ctx, "address books not compared", slog.String("peer", string(c.name)), slog.String("error", err.Error()))
 		}
 		cs.signer.enactHeld(ctx)
 		cs.signer.tryJoin(ctx)

@@ -15,6 +15,12 @@
 // amendment on record. A charter with two enacted amendments of one number stops everything until a third heals it. A new signer promises
 // nothing before a quorum of the others says that the charter it fetched is in force.
 //
+// The address book changes by versions that the book's quorum approved. A signer that is given one verifies it under the charter in force,
+// records it with the second on its own clock, passes it on, and now and then asks its peers for newer ones. It pays an address
+// that is in the newest version and in the newest whose cool-down is over here; both are worked out again under the lock at the point of no
+// return, so that an address that was taken out meanwhile stops a signature. A freeze that the charter in force confirms holds until it
+// is lifted. Where that charter lists builds, a signer that runs another one promises nothing.
+//
 // It trusts the genesis it was opened with, its own ledger, its token and its clock. The coordinator is trusted with nothing but
 // liveness. Of its peers it expects only what the protocol's own checks verify.
 //

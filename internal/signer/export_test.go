@@ -3,7 +3,9 @@ package signer
 import (
 	"context"
 
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/proto/canon"
+	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
 )
 
 // Heed has the signer take a peer's word on the charter in force as the first of that peer.
@@ -18,3 +20,10 @@ func (s *Signer) Collect(peer canon.Name, amendment canon.Digest, held canon.Sig
 
 // EnactHeld has the signer enact what enough signers held.
 func (s *Signer) EnactHeld(ctx context.Context) { s.enactHeld(ctx) }
+
+// Missed is what a signer that knows no more of the address book than here remembers of one peer's answer.
+func Missed(answer []*strongroomv1.BookVersion, here *book.Versions) []book.Root {
+	var m missed
+	m.note("node-2", answer, here)
+	return m.by["node-2"]
+}

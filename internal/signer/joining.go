@@ -97,6 +97,7 @@ func (s *Signer) tryJoin(ctx context.Context) {
 	s.joining.why = nil
 	s.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_SERVING)
 	s.config.Log.InfoContext(ctx, "joined", slog.Uint64("number", s.charter().Number()))
+	s.couriers.wake("") // versions of the address book were not recorded up to now
 }
 
 // agreeing returns the peers' words that name the charter in force here.

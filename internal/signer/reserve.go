@@ -5,11 +5,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"slices"
 
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/strongroom/strongroom/internal/signer/ledger"
 	"github.com/strongroom/strongroom/policy/amendment"
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/guard"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
@@ -34,7 +36,7 @@ func (s *Signer) GetSignerStatus(context.Context, *strongroomv1.GetSignerStatusR
 	if err != nil {
 		return nil, err
 	}
-	return &strongroomv1.GetSignerStatusResponse{Status: status, ParametersReady: s.parameters.ready(), Freezes: freezes}, nil
+	return &strongroomv1.GetSignerStatusResponse{Status: status, ParametersReady: s.parameters.ready(), Freezes: freezes, Build: s.config.Build[:]}, nil
 }
 
 // Reserve acks a reservation whose evidence the guard accepts, after it is recorded.
@@ -62,8 +64,9 @@ func (s *Signer) Reserve(ctx context.Context, r *strongroomv1.ReserveRequest) (*
 		if key, ok := s.groupKey(checked.Key().ID); !ok || key != checked.Key() {
 			return refusal.New("key", "key", "a share of key "+string(checked.Key().ID), "none")
 		}
-		// Otherwise only what an officer said since, and the charter, can have changed.
-		if x.Recorded() == checked.statements && x.Chain() == checked.chain {
+		// Otherwise only what an officer said since, the charter, and the address book, here and at others, can have changed.
+		if x.Recorded() == checked.statements && x.Chain() == checked.chain && x.Book() == checked.book &&
+			slices.Equal(s.missed.required(x.Chain(), x.Book()), checked.missed) {
 			return nil
 		}
 		_, err := s.examine(r.GetEvidence(), r.GetReservation(), x)
@@ -85,6 +88,8 @@ type checked struct {
 	intent     []byte           // encoding
 	statements int              // that were recorded before the guard looked
 	chain      *amendment.Chain // under which it looked
+	book       *book.Versions   // that it asked for
+	missed     []book.Requirement
 }
 
 // examine runs the guard on the evidence and holds the reservation against it.
@@ -93,11 +98,12 @@ func (s *Signer) examine(evidence, reservation []byte, f facts) (checked, error)
 	if err := canon.Decode(reservation, &doc); err != nil {
 		return checked{}, refusal.New("encoding", "reservation", "a canonical document", err.Error())
 	}
-	statements, chain := f.Recorded(), f.Chain()
+	statements, chain, versions := f.Recorded(), f.Chain(), f.Book()
 	if err := s.mayPromise(chain); err != nil {
 		return checked{}, err
 	}
-	view := s.view(f, chain)
+	missed := s.missed.required(chain, versions) // before the view: more since then means that it is looked at again
+	view := s.view(f, chain, versions)
 	signable, err := guard.Check(evidence, view)
 	if err != nil {
 		return checked{}, err
@@ -109,7 +115,7 @@ func (s *Signer) examine(evidence, reservation []byte, f facts) (checked, error)
 	if err := canon.Decode(evidence, &e); err != nil {
 		return checked{}, refusal.New("encoding", "evidence", "a canonical document", err.Error())
 	}
-	return checked{Signable: signable, intent: e.Intent, statements: statements, chain: chain}, nil
+	return checked{Signable: signable, intent: e.Intent, statements: statements, chain: chain, book: versions, missed: missed}, nil
 }
 
 // see records the addresses of ours that a transaction touches. Signers that ack and do not sign record them too, or the service's

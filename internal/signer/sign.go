@@ -62,7 +62,7 @@ func (s *Signer) askedToSign(r *strongroomv1.SignRequest, f facts) (ask, error) 
 	if err := s.mayPromise(chain); err != nil {
 		return ask{}, err
 	}
-	_, rid, _, err := guard.CheckCertificate(r.GetCertificate(), s.view(f, chain))
+	_, rid, _, err := guard.CheckCertificate(r.GetCertificate(), s.view(f, chain, f.Book()))
 	if err != nil {
 		return ask{}, err
 	}

@@ -27,7 +27,7 @@ import (
 // Defaults of Config.
 const (
 	DefaultSessions = 16              // protocol sessions at once
-	DefaultGossip   = 5 * time.Second // between comparisons of statements and of charters
+	DefaultGossip   = 5 * time.Second // between comparisons of statements, of charters and of address books
 )
 
 // Config is everything a signer works with. The caller closes what it opened, after Close.
@@ -52,10 +52,14 @@ type Config struct {
 	Now func() time.Time
 	// Sessions bounds concurrent protocol sessions; 0 means DefaultSessions.
 	Sessions int
-	// Gossip is how often, give or take a quarter, statements and charters are compared with each peer; 0 means DefaultGossip.
+	// Gossip is how often, give or take a quarter, statements, charters and address books are compared with each peer; 0 means DefaultGossip.
 	Gossip time.Duration
 	// Minimum is the number of a charter that a person typed: a new signer begins with that one or a later one; 0 and 1 mean any.
 	Minimum uint64
+	// Build is the SHA-256 of the executable that runs this signer. Where the charter in force lists builds and not this one, the signer
+	// promises nothing. That is about what an honest operator runs by mistake: a program that was patched to say yes to everything gives
+	// whatever digest it likes, and what it says takes a quorum of others.
+	Build canon.Digest
 }
 
 // Signer implements the services of a signer. Its methods are safe for concurrent use.
@@ -64,12 +68,14 @@ type Signer struct {
 	strongroomv1.UnimplementedOfficerServiceServer
 	strongroomv1.UnimplementedPeerServiceServer
 	strongroomv1.UnimplementedCharterServiceServer
+	strongroomv1.UnimplementedBookServiceServer
 
 	config     Config
 	peers      *peers
 	gossip     *gossip
 	couriers   *couriers
 	joining    joining
+	missed     missed
 	held       certificates
 	mux        *transport.Mux
 	parameters *parameters

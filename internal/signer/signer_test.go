@@ -493,6 +493,7 @@ func TestEverySignerDerivesTheSameAddress(t *testing.T) {
 }
 
 func TestAKeyIsGeneratedOnceAndItsPreParametersUsedOnce(t *testing.T) {
+	t.Parallel() // most of its time it waits for signers that do not answer
 	dealt := make(map[string]*share.Share)
 	fail := true
 	var used []*share.PreParams

@@ -83,13 +83,16 @@ func (s *Signer) ListStatements(_ context.Context, r *strongroomv1.ListStatement
 	return out, err
 }
 
-// freezes returns the freezes that hold now.
+// freezes returns the freezes that hold now. One that was confirmed has no end, and no officer if its statement is not recorded here.
 func (s *Signer) freezes() ([]*strongroomv1.Freeze, error) {
 	var all []*strongroomv1.Freeze
 	err := s.config.Ledger.Read(func(x *ledger.Index) error {
 		for _, f := range x.Freezes().Live(canon.TimeOf(s.config.Now()), s.freezeLapse()) {
-			all = append(all, &strongroomv1.Freeze{Officer: string(f.Officer), Statement: f.Statement[:],
-				Since: timestamppb.New(f.Since.At()), Until: timestamppb.New(f.Until.At())})
+			freeze := &strongroomv1.Freeze{Officer: string(f.Officer), Statement: f.Statement[:], Since: timestamppb.New(f.Since.At())}
+			if f.Until != 0 {
+				freeze.Until = timestamppb.New(f.Until.At())
+			}
+			all = append(all, freeze)
 		}
 		return nil
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/strongroom/strongroom/policy"
 	"github.com/strongroom/strongroom/policy/amendment"
 	"github.com/strongroom/strongroom/policy/approval"
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/policy/guard"
 	"github.com/strongroom/strongroom/proto/canon"
@@ -24,17 +25,18 @@ type facts interface {
 	Frozen(now canon.Time, lapse uint64) (approval.Freeze, bool)
 	Revoked(key canon.Digest) bool
 	Chain() *amendment.Chain
+	Book() *book.Versions
 }
 
-// view is what this signer knows by itself, now, with the chain that the facts have.
-func (s *Signer) view(f facts, chain *amendment.Chain) guard.View {
-	now := s.config.Now()
+// view is what this signer knows by itself, now, with the chain and the address book that the facts have, and with what others recorded of that
+// book and this signer missed. The cool-down of addresses runs on this signer's clock.
+func (s *Signer) view(f facts, chain *amendment.Chain, versions *book.Versions) guard.View {
+	now, delays := s.config.Now(), chain.Current().Genesis().Delays
+	required := append(versions.Required(canon.TimeOf(now), delays.BookCooldown), s.missed.required(chain, versions)...)
 	return guard.View{
-		Charter: chain.Current(), Valid: chain.CheckValid, Now: now, Key: s.groupKey, HighestIndex: f.HighestIndex, Statements: f.Statements, Revoked: f.Revoked,
-		Frozen: func() (canon.Name, canon.Time, bool) {
-			freeze, frozen := f.Frozen(canon.TimeOf(now), chain.Current().Genesis().Delays.FreezeLapse)
-			return freeze.Officer, freeze.Since, frozen
-		},
+		Charter: chain.Current(), Book: required, Valid: chain.CheckValid, Now: now, Key: s.groupKey,
+		HighestIndex: f.HighestIndex, Statements: f.Statements, Revoked: f.Revoked,
+		Frozen: func() (approval.Freeze, bool) { return f.Frozen(canon.TimeOf(now), delays.FreezeLapse) },
 	}
 }
 

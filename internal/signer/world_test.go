@@ -27,6 +27,7 @@ import (
 	"github.com/strongroom/strongroom/mpc/mpctest"
 	"github.com/strongroom/strongroom/mpc/share"
 	"github.com/strongroom/strongroom/policy/approval"
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/policy/guard"
 	"github.com/strongroom/strongroom/proto/canon"
@@ -76,7 +77,8 @@ type world struct {
 	t        testing.TB
 	first    *charter.Charter // the genesis
 	charter  *charter.Charter // that honest coordinators follow
-	book     *charter.BookTree
+	book     *book.Tree       // of the genesis
+	books    []*book.Tree     // versions of the book after that, under which honest coordinators prove addresses too
 	officers map[canon.Name]approval.Signer
 	signers  map[canon.Name]*node
 	group    [33]byte
@@ -111,6 +113,7 @@ type setUp struct {
 	gossip  time.Duration
 	others  []canon.Name // signers outside the roster, which do not run
 	genesis func(*canon.Genesis)
+	build   map[canon.Name]canon.Digest
 }
 
 func newWorld(t testing.TB, s setUp) *world {
@@ -118,7 +121,7 @@ func newWorld(t testing.TB, s setUp) *world {
 	keys, err := officerKeys()
 	check(t, err)
 	w := &world{t: t, officers: keys, now: start, signers: map[canon.Name]*node{}, conns: map[string]*grpc.ClientConn{}}
-	w.book, err = charter.BuildBook([]canon.BookEntry{{Chain: evmChain, Address: payee, Client: "acme", Account: canon.Any, Label: "desk"}})
+	w.book, err = book.Build([]canon.BookEntry{{Chain: evmChain, Address: payee, Client: "acme", Account: canon.Any, Label: "desk"}})
 	check(t, err)
 	g := w.genesis()
 	for _, name := range s.others {
@@ -151,7 +154,7 @@ func newWorld(t testing.TB, s setUp) *world {
 	for i, name := range nodes[:s.count] {
 		n := w.newNode(name, peers, s)
 		if s.keyed {
-			check(t, n.shares.SaveShare(t.Context(), dealt[i]))
+			n.hold(t, dealt[i])
 		}
 		n.start(t, listeners[name])
 		w.signers[name] = n
@@ -170,6 +173,41 @@ func deal(t testing.TB, organisation canon.Digest) []*share.Share {
 	shares := mpctest.Deal(t, share.Committee{Organisation: organisation, KeyID: "main", Epoch: 1, Threshold: 2, Parties: mpctest.Parties(4)})
 	deals.Store(organisation, shares)
 	return shares
+}
+
+// stores holds a store with each share that was dealt, for all worlds: none of them changes it, and a store checks a share once.
+var stores sync.Map
+
+// storesDir is where those are.
+var storesDir string
+
+func TestMain(m *testing.M) {
+	var err error
+	if storesDir, err = os.MkdirTemp("", "strongroom-shares-"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	if err := os.RemoveAll(storesDir); err != nil {
+		panic(err)
+	}
+	os.Exit(code)
+}
+
+// hold gives the node a share that was dealt.
+func (n *node) hold(t testing.TB, s *share.Share) {
+	t.Helper()
+	store, ok := stores.Load(s)
+	if !ok {
+		dir, err := os.MkdirTemp(storesDir, s.Self+"-") // mode 0700
+		check(t, err)
+		made, err := share.NewStore(dir, newSealer(s.Self), s.Organisation, s.Self)
+		check(t, err)
+		check(t, made.SaveShare(t.Context(), s))
+		stores.Store(s, made)
+		store = made
+	}
+	n.shares = store.(*share.Store)
+	n.config.Shares = n.shares
 }
 
 func check(t testing.TB, err error) {
@@ -213,7 +251,7 @@ func (w *world) newNode(name canon.Name, addresses map[canon.Name]string, s setU
 	n := &node{ledger: l, shares: store, dir: ledgerDir, address: addresses[name], heard: newJournal(), shareDir: dir}
 	n.config = signer.Config{
 		Charter: w.charter, Self: name, Identity: edKey(string(name)), Shares: store, Ledger: l, Peers: peers,
-		Log: slog.New(n.heard), Now: w.clock, Parameters: s.params, Gossip: s.gossip,
+		Log: slog.New(n.heard), Now: w.clock, Parameters: s.params, Gossip: s.gossip, Build: s.build[name],
 	}
 	if s.engine != nil {
 		n.config.Engine = s.engine(name)
@@ -295,7 +333,8 @@ func ether(n int64) canon.Amount {
 type payment struct {
 	id    string
 	nonce uint64
-	to    []byte // of the transaction; the request always pays payee
+	to    []byte // of the transaction; nil for payee
+	payee []byte // of the request; nil for the one of the genesis's book
 	ether int64
 	// approve holds who approves; from 7 ether on two must.
 	approve []canon.Name
@@ -305,8 +344,11 @@ type payment struct {
 func (w *world) evidence(p payment) []byte {
 	t := w.t
 	t.Helper()
+	if p.payee == nil {
+		p.payee = payee
+	}
 	if p.to == nil {
-		p.to = payee
+		p.to = p.payee
 	}
 	if p.ether == 0 {
 		p.ether = 5
@@ -316,7 +358,7 @@ func (w *world) evidence(p payment) []byte {
 		rule = w.charter.Genesis().Rules[1]
 	}
 	request := canon.Request{Organisation: w.charter.Organisation(), Requester: edPublic("acme"), Client: "acme", Account: "acme-one", RequestID: p.id,
-		Chain: evmChain, Wallet: "evm-hot", Outputs: []canon.Output{{Address: payee, Asset: eth, Amount: ether(p.ether)}}, FeeCap: canon.AmountOf(4e15),
+		Chain: evmChain, Wallet: "evm-hot", Outputs: []canon.Output{{Address: p.payee, Asset: eth, Amount: ether(p.ether)}}, FeeCap: canon.AmountOf(4e15),
 		NotBefore: canon.TimeOf(w.clock()) - 10, NotAfter: canon.TimeOf(w.clock()) + 1800}
 	document, err := canon.Encode(request)
 	check(t, err)
@@ -328,11 +370,13 @@ func (w *world) evidence(p payment) []byte {
 	transaction, err := ethereum.Build(ethereum.BuildParams{ChainID: 1337, Nonce: p.nonce, Tip: big.NewInt(1e9), FeeCap: big.NewInt(5e10), Gas: 21_000,
 		To: [20]byte(p.to), Value: ether(p.ether).Int()})
 	check(t, err)
-	proof, ok := w.book.Prove(evmChain, payee, "acme")
-	if !ok {
-		t.Fatal("expected a proof, found none")
+	var proofs []canon.BookProof
+	for _, version := range append([]*book.Tree{w.book}, w.books...) {
+		if proof, ok := version.Prove(evmChain, p.payee, "acme"); ok {
+			proofs = append(proofs, proof)
+		}
 	}
-	b, err := canon.Encode(canon.Evidence{Organisation: w.charter.Organisation(), Intent: intent, Addresses: []canon.BookProof{proof},
+	b, err := canon.Encode(canon.Evidence{Organisation: w.charter.Organisation(), Intent: intent, Addresses: proofs,
 		Transaction: transaction, Inputs: []canon.OwnPath{{Account: "acme-one"}}, Approvals: w.approvals(canon.KindIntent.Digest(intent), p.approve)})
 	check(t, err)
 	return b
@@ -362,7 +406,13 @@ func (w *world) reserving(evidence []byte, valid func(uint64, canon.Digest) erro
 }
 
 func (w *world) view() guard.View {
+	// A coordinator asks for what it can prove under some version: signers ask for more.
+	versions := book.Begin(w.charter).Required(0, 0)
+	if n := len(w.books); n > 0 {
+		versions = []book.Requirement{{Root: w.books[n-1].Version(2), Newest: true}}
+	}
 	return guard.View{
+		Book:    versions,
 		Charter: w.charter, Now: w.clock(),
 		Key: func(n canon.Name) (guard.GroupKey, bool) {
 			return guard.GroupKey{ID: "main", Epoch: 1, Public: w.group}, n == "main"

@@ -98,11 +98,7 @@ func (p *PreParams) wire() preParamsWire {
 
 // DecodePreParams reads what Encode wrote and checks all of it.
 func DecodePreParams(b []byte) (*PreParams, error) {
-	var w preParamsWire
-	if err := decode(b, &w); err != nil {
-		return nil, fmt.Errorf("pre-params: %w", err)
-	}
-	p, err := w.preParams()
+	p, err := decodePreParams(b)
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +106,14 @@ func DecodePreParams(b []byte) (*PreParams, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+func decodePreParams(b []byte) (*PreParams, error) {
+	var w preParamsWire
+	if err := decode(b, &w); err != nil {
+		return nil, fmt.Errorf("pre-params: %w", err)
+	}
+	return w.preParams()
 }
 
 func (w preParamsWire) preParams() (*PreParams, error) {

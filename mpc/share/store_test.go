@@ -238,3 +238,50 @@ func TestStoreRefusesDirectoriesThatOthersCanEnter(t *testing.T) {
 		t.Error("a missing directory was accepted")
 	}
 }
+
+// changed is a sealer whose key somebody else has too: what it opens is not what was sealed.
+type changed struct {
+	share.Sealer
+	change func(plaintext []byte)
+}
+
+func (c *changed) Open(ctx context.Context, sealed, aad []byte) ([]byte, error) {
+	plaintext, err := c.Sealer.Open(ctx, sealed, aad)
+	if err == nil && c.change != nil {
+		c.change(plaintext)
+	}
+	return plaintext, err
+}
+
+func TestWhatAStoreCheckedOnceItChecksAgainWhenItDiffers(t *testing.T) {
+	sealer, s := &changed{Sealer: newGCM(t)}, mpctest.Shares(t, 3, 2)[0]
+	st := newStore(t, privateDir(t), sealer, "node-1")
+	if err := errors.Join(st.SaveShare(t.Context(), s), st.ParkPreParams(t.Context(), "a", s.PreParams)); err != nil {
+		t.Fatal(err)
+	}
+	load := func() error {
+		_, share := st.LoadShare(t.Context(), "hot", 1)
+		_, set := st.LoadPreParams(t.Context(), "a")
+		if (share == nil) != (set == nil) {
+			t.Errorf("expected both or neither, found %v, %v", share, set)
+		}
+		return errors.Join(share, set)
+	}
+	for range 2 {
+		if err := load(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	beta := s.PreParams.Beta.Bytes()
+	sealer.change = func(plaintext []byte) { // the secret number that is encoded last among those of the set
+		at := bytes.LastIndex(plaintext, beta)
+		plaintext[at+len(beta)-1] ^= 2
+	}
+	if err := load(); err == nil {
+		t.Error("expected the changed number refused, found it taken")
+	}
+	sealer.change = nil
+	if err := load(); err != nil {
+		t.Errorf("expected what was sealed, found %v", err)
+	}
+}

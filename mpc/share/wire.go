@@ -52,11 +52,7 @@ func (s *Share) Encode() ([]byte, error) {
 
 // Decode reads what Encode wrote and checks all of it.
 func Decode(b []byte) (*Share, error) {
-	var w shareWire
-	if err := decode(b, &w); err != nil {
-		return nil, fmt.Errorf("share: %w", err)
-	}
-	s, err := w.share()
+	s, err := decodeShare(b)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +60,14 @@ func Decode(b []byte) (*Share, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+func decodeShare(b []byte) (*Share, error) {
+	var w shareWire
+	if err := decode(b, &w); err != nil {
+		return nil, fmt.Errorf("share: %w", err)
+	}
+	return w.share()
 }
 
 func (w shareWire) share() (*Share, error) {

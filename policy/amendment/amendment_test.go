@@ -139,6 +139,7 @@ func TestProposeRefusesAmendmentsThatCannotFollow(t *testing.T) {
 		{"T54 roll-back of the number", "chain", "amendment.number", amend(t, c, raise, func(a *canon.Amendment) { a.Number = 2 })},
 		{"T54 skipped number", "chain", "amendment.number", amend(t, c, raise, func(a *canon.Amendment) { a.Number = 4 })},
 		{"T53 unknown previous", "chain", "amendment.previous", amend(t, c, raise, func(a *canon.Amendment) { a.Previous[0] ^= 1 })},
+		{"another book", "book", "state.book", amend(t, c, func(g *canon.Genesis) { g.Book.Serial, g.Book.Root = 2, canon.Digest{2} })},
 		{"another salt", "charter", "state.salt", amend(t, c, func(g *canon.Genesis) { g.Salt[0] ^= 2 })},
 		{"no change", "amendment", "amendment.state", amend(t, c, func(*canon.Genesis) {})},
 		{"what Lint refuses: one person is a quorum", "quorum", "amendment[0]", amend(t, c, func(g *canon.Genesis) { g.Amendment.AnyOf[0][0].Count = 1 })},
@@ -222,6 +223,42 @@ func TestUnfreezingTakesItsOwnShortDelay(t *testing.T) {
 	_, p, err = c.Propose(proposal(t, c, amend(t, c, func(g *canon.Genesis) { lift(g); raise(g) }), twoOfficers...), start, said{})
 	if err != nil || p.Delay != day {
 		t.Errorf("with what loosens: expected a day, found %+v, %v", p, err)
+	}
+}
+
+// A freeze that a quorum confirmed does not lapse, and comes to an end like any other: by a lift, after the delay of unfreezing.
+func TestConfirmingAFreezeIsAtOnceAndItsLiftWaits(t *testing.T) {
+	c := openChain(t, genesis())
+	delays := func(c *amendment.Chain, change func(*canon.Genesis)) uint64 {
+		t.Helper()
+		_, p, err := c.Propose(proposal(t, c, amend(t, c, change), twoOfficers...), start, said{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Delay
+	}
+	confirm := func(g *canon.Genesis) { g.Confirmed = []canon.Digest{{7}, {8}} }
+	if d := delays(c, confirm); d != 0 {
+		t.Errorf("confirming: expected no delay, found %d", d)
+	}
+	c = enact(t, c, amend(t, c, confirm)).Chain
+	for name, want := range map[string]struct {
+		change func(*canon.Genesis)
+		delay  uint64
+	}{
+		"lift of one":                        {liftConfirmed, 3600},
+		"lift of both":                       {func(g *canon.Genesis) { liftConfirmed(g); liftConfirmed(g) }, 3600},
+		"one that lapses again":              {func(g *canon.Genesis) { g.Confirmed = g.Confirmed[:1] }, day},
+		"lift of one, the other lapses":      {func(g *canon.Genesis) { liftConfirmed(g); g.Confirmed = nil }, day},
+		"lift with what loosens":             {func(g *canon.Genesis) { liftConfirmed(g); raise(g) }, day},
+		"fewer sign the next root":           {bookQuorum(1, "officers", "security"), day},
+		"more sign the next root":            {bookQuorum(3, "officers"), 0},
+		"lift, and more sign the next root":  {func(g *canon.Genesis) { liftConfirmed(g); bookQuorum(3, "officers")(g) }, 3600},
+		"lift, and fewer sign the next root": {func(g *canon.Genesis) { liftConfirmed(g); bookQuorum(1, "officers", "security")(g) }, day},
+	} {
+		if d := delays(c, want.change); d != want.delay {
+			t.Errorf("%s: expected %d seconds, found %d", name, want.delay, d)
+		}
 	}
 }
 

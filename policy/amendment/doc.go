@@ -14,6 +14,9 @@
 // Where both officers and recovery keys approved, the officers' quorum goes first if it is met and the charter is valid.
 // What Chain.Enact accepts, Chain.Follow accepts: votes that statements take away never turn into something that refuses the record.
 //
+// An amendment may change who signs the next version of the address book, never the book itself (charter.Succeed). A freeze that an amendment
+// confirms does not lapse; confirming waits for nothing, lifting for the delay of unfreezing, and letting it lapse again for that of loosening.
+//
 // Nothing of the charter that an amendment carries is read before the quorum of the charter in force, or its recovery keys, signed the
 // amendment; only Chain.Review, for officers' tools, does. The members of the roster, q and f cannot be amended.
 //

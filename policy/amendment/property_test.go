@@ -2,6 +2,7 @@ package amendment_test
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +25,9 @@ func (w *world) check() error {
 			before, _ := m.chain.Charter(link.Number - 1)
 			after, _ := m.chain.Charter(link.Number)
 			d := charter.Compare(before.Genesis(), after.Genesis())
+			if err := told(before.Genesis(), after.Genesis(), d, amendment.Delay(before.Genesis(), d, false)); err != nil {
+				return fmt.Errorf("number %d at %s: %w", link.Number, m.name, err)
+			}
 			if d.Loosens() != link.Loosened && !link.Loosened {
 				return fmt.Errorf("number %d at %s: expected to be known as loosening", link.Number, m.name)
 			}
@@ -42,6 +46,53 @@ func (w *world) find(d canon.Digest) *proposed {
 		}
 	}
 	return nil
+}
+
+// told holds the delay that Compare leads to against what the two charters say of freezes, builds and the book, without Compare: what a quorum
+// stopped stays stopped for the delay of unfreezing at least, what would start again by itself or be signed by fewer for that of loosening, and
+// the book itself never comes by an amendment.
+func told(before, after *canon.Genesis, d charter.Diff, delay uint64) error {
+	var need uint64
+	for _, x := range after.Lifted {
+		if !slices.Contains(before.Lifted, x) {
+			need = max(need, before.Delays.Unfreeze)
+		}
+	}
+	for _, x := range before.Confirmed {
+		if !slices.Contains(after.Confirmed, x) && !slices.Contains(after.Lifted, x) {
+			need = max(need, before.Delays.Loosening)
+		}
+	}
+	runs := func(g *canon.Genesis, x canon.Digest) bool { return len(g.Builds) == 0 || slices.Contains(g.Builds, x) }
+	for _, x := range append(slices.Clone(after.Builds), canon.Digest{0xff}) { // and one that no list has
+		if runs(after, x) && !runs(before, x) {
+			need = max(need, before.Delays.Loosening)
+		}
+	}
+	for _, part := range before.Book.Quorum.AnyOf[0] { // the simulation's have one alternative
+		if counts(after.Book.Quorum, part.Group) < part.Count {
+			need = max(need, before.Delays.Loosening)
+		}
+	}
+	if delay < need {
+		return fmt.Errorf("expected a delay of %d seconds at least, found %d for %v", need, delay, d.Changes)
+	}
+	was, is := before.Book, after.Book
+	was.Quorum, is.Quorum = canon.Quorum{}, canon.Quorum{}
+	if !reflect.DeepEqual(was, is) {
+		return fmt.Errorf("expected the book to stay %v, found %v", was, is)
+	}
+	return nil
+}
+
+// counts returns for how many of a group a quorum of one alternative asks.
+func counts(q canon.Quorum, group canon.Name) uint64 {
+	for _, p := range q.AnyOf[0] {
+		if p.Group == group {
+			return p.Count
+		}
+	}
+	return 0
 }
 
 // waited counts with the simulation's own clock, which members' mistakes do not touch.
@@ -122,10 +173,10 @@ func (w *world) actions(failed *error) map[string]func(*rapid.T) {
 	return acts
 }
 
-// Random amendments, approvals, vetoes and orders of arrival: nothing loosens without quorum and delay, and all who saw the same entries
-// have the same charter.
+// Random amendments, approvals, vetoes and orders of arrival: no state loosens without quorum and delay, confirmed freezes and the book's quorum
+// included, and all who saw the same entries have the same charter.
 func TestSignersAgreeAndNothingLoosensWithoutQuorumAndDelay(t *testing.T) {
-	enacted, forks := 0, 0
+	enacted, forks, seen := 0, 0, map[string]int{}
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWorld(rt, t, false)
 		rt.Repeat(w.actions(nil))
@@ -133,6 +184,7 @@ func TestSignersAgreeAndNothingLoosensWithoutQuorumAndDelay(t *testing.T) {
 			rt.Fatal(err)
 		}
 		enacted += len(w.entries)
+		w.tally(seen)
 		if _, ok := w.members[0].chain.Forked(); ok {
 			forks++
 		}
@@ -140,7 +192,23 @@ func TestSignersAgreeAndNothingLoosensWithoutQuorumAndDelay(t *testing.T) {
 	if enacted == 0 {
 		t.Error("expected some amendments to be enacted, found none")
 	}
-	t.Logf("%d entries, %d forks", enacted, forks)
+	if seen["confirmed"]+seen["lifted"]+seen["book.quorum"] == 0 {
+		t.Error("expected some amendments to change freezes or the book's quorum, found none")
+	}
+	t.Logf("%d entries, %d forks, changes %v", enacted, forks, seen)
+}
+
+// tally counts which parts of the charter the enacted amendments of a member changed.
+func (w *world) tally(seen map[string]int) {
+	c := w.members[0].chain
+	for _, link := range c.History()[1:] {
+		before, _ := c.Charter(link.Number - 1)
+		after, _ := c.Charter(link.Number)
+		for _, change := range charter.Compare(before.Genesis(), after.Genesis()).Changes {
+			path, _, _ := strings.Cut(change.Path, "[")
+			seen[path]++
+		}
+	}
 }
 
 // The negative control: members whose clocks run far ahead skip the delay, and the checker above must see it.

@@ -78,8 +78,8 @@ func (c *Chain) Proposal(amendment canon.Digest) (*Proposal, bool) {
 }
 
 // Review says what an amendment would change, before anybody approved it: officers' tools show it. It refuses what could never be enacted
-// next: another organisation, a number that is not the next, another previous charter, another salt, a charter that Lint refuses, no
-// change at all. The error is a *refusal.Refusal.
+// next: another organisation, a number that is not the next, another previous charter, another salt or
+// address book, a charter that Lint refuses, no change at all. The error is a *refusal.Refusal.
 func (c *Chain) Review(amendment []byte) (*Proposal, error) {
 	p, err := c.read(amendment)
 	if err != nil {

@@ -61,11 +61,21 @@ func newWorld(t *rapid.T, tb testing.TB, hasty bool) *world {
 
 func (w *world) member() *member { return rapid.SampledFrom(w.members).Draw(w.t, "member") }
 
-// edits are what officers may want to change; some tighten, some loosen, some lift a freeze.
+// edits are what officers may want to change; some tighten, some loosen, some confirm or lift a freeze, some are refused.
 var edits = []func(*canon.Genesis){
 	raise, lower, lowerTo(5),
 	func(g *canon.Genesis) { g.Limits[0].Amount = canon.AmountOf(8_000_000_000) },
 	func(g *canon.Genesis) { g.Lifted = append(g.Lifted, canon.Digest{byte(len(g.Lifted) + 1)}) },
+	func(g *canon.Genesis) {
+		g.Confirmed = append(g.Confirmed, canon.Digest{0, byte(len(g.Confirmed) + len(g.Lifted) + 1)})
+	},
+	liftConfirmed,
+	func(g *canon.Genesis) { g.Confirmed = g.Confirmed[:max(len(g.Confirmed), 1)-1] },
+	bookQuorum(1, "officers", "security"), bookQuorum(2, "officers"), bookQuorum(3, "officers"), bookQuorum(2, "officers", "security"),
+	func(g *canon.Genesis) { g.Book.Serial++ },
+	func(g *canon.Genesis) { g.Book.Root[0] ^= 1 },
+	func(g *canon.Genesis) { g.Builds = append(g.Builds, canon.Digest{byte(len(g.Builds) + 1)}) },
+	func(g *canon.Genesis) { g.Builds = g.Builds[:max(len(g.Builds), 1)-1] },
 	func(g *canon.Genesis) { g.Delays.Loosening += 3600 },
 	func(g *canon.Genesis) { g.Delays.Loosening = max(3600, g.Delays.Loosening/2) },
 	func(g *canon.Genesis) { g.Officers[0].Devices = nil },
@@ -73,6 +83,25 @@ var edits = []func(*canon.Genesis){
 	func(g *canon.Genesis) {
 		g.Limits[1].Amount, g.Limits[2].Amount = canon.AmountOf(1), canon.AmountOf(16e18)
 	},
+}
+
+// liftConfirmed lifts a freeze that was confirmed.
+func liftConfirmed(g *canon.Genesis) {
+	if len(g.Confirmed) == 0 {
+		return
+	}
+	g.Lifted, g.Confirmed = append(g.Lifted, g.Confirmed[0]), g.Confirmed[1:]
+}
+
+// bookQuorum asks for so many of each group under a new root of the book.
+func bookQuorum(n uint64, groups ...canon.Name) func(*canon.Genesis) {
+	return func(g *canon.Genesis) {
+		var parts []canon.Part
+		for _, name := range groups {
+			parts = append(parts, canon.Part{Group: name, Count: n})
+		}
+		g.Book.Quorum = canon.Quorum{AnyOf: [][]canon.Part{parts}}
+	}
 }
 
 // propose lets officers approve an amendment of a member's charter; sometimes too few of them.

@@ -17,13 +17,14 @@ import (
 //
 // The zero Set is not usable: see NewSet. It must not be used concurrently with Add.
 type Set struct {
-	all      map[canon.Digest]Recorded
-	ids      []canon.Digest // sorted
-	objects  map[canon.Digest][]canon.Digest
-	counts   map[said]int
-	freezes  map[canon.Name][]canon.Digest
-	revoked  map[canon.Digest]bool
-	withdrew map[taken]bool
+	all       map[canon.Digest]Recorded
+	ids       []canon.Digest // sorted
+	objects   map[canon.Digest][]canon.Digest
+	counts    map[said]int
+	freezes   map[canon.Name][]canon.Digest
+	revoked   map[canon.Digest]bool
+	withdrew  map[taken]bool
+	confirmed map[canon.Digest]canon.Time // freezes that do not lapse, and since when
 }
 
 // Recorded is a statement of a Set.
@@ -48,16 +49,20 @@ type taken struct {
 // Freeze is a freeze that has or had an effect.
 type Freeze struct {
 	Statement canon.Digest
-	Officer   canon.Name
-	Since     canon.Time // when it was first recorded
-	Until     canon.Time // the first second at which it holds no longer
+	Officer   canon.Name // empty for one that was confirmed and is not in the set
+	Since     canon.Time // when it was first recorded; of one that is not in the set, when it was confirmed
+	Until     canon.Time // the first second at which it holds no longer; 0 if it was confirmed: it holds until it is lifted
 }
+
+// Holds reports whether the freeze holds at that time. A clock that went back ends none.
+func (f Freeze) Holds(now canon.Time) bool { return f.Until == 0 || now < f.Until }
 
 // NewSet returns an empty set.
 func NewSet() *Set {
 	return &Set{
 		all: make(map[canon.Digest]Recorded), objects: make(map[canon.Digest][]canon.Digest), counts: make(map[said]int),
 		freezes: make(map[canon.Name][]canon.Digest), revoked: make(map[canon.Digest]bool), withdrew: make(map[taken]bool),
+		confirmed: make(map[canon.Digest]canon.Time),
 	}
 }
 
@@ -112,7 +117,11 @@ func (s *Set) AdmitFreeze(st *Statement, now canon.Time, lapse uint64) error {
 	}
 	for _, f := range s.Live(now, lapse) {
 		if f.Officer == st.Officer {
-			return refusal.New("statement", "officer", "an officer without a live freeze", string(f.Officer)+" with one until "+f.Until.At().String())
+			until := "it is lifted: a quorum confirmed it"
+			if f.Until != 0 {
+				until = f.Until.At().String()
+			}
+			return refusal.New("statement", "officer", "an officer without a live freeze", string(f.Officer)+" with one until "+until)
 		}
 	}
 	return nil
@@ -143,14 +152,29 @@ func (s *Set) Withdrawn(object canon.Digest, officer canon.Name) bool {
 // Revoked reports whether the key of that KeyDigest was revoked.
 func (s *Set) Revoked(key canon.Digest) bool { return s.revoked[key] }
 
-// Freezes returns the freezes that have or had an effect, by officer and time. A freeze holds for lapse seconds after it was first
-// recorded, or up to its own not-after if that comes first. One that was first recorded while another of the same officer held never has any.
+// Confirm makes the freeze of that id one that neither lapses nor ends, as a quorum of officers decided; at is when whoever holds the set
+// learned of it. The freeze holds from then on also if it had lapsed before, had ended, or never had an effect because its officer had
+// another: what the quorum wants is that nothing is signed. For the same reason it holds if the set lacks the statement, which whoever was
+// away may never get, because its key was revoked since. An id of another statement than a freeze has no effect.
+func (s *Set) Confirm(id canon.Digest, at canon.Time) { s.confirmed[id] = at }
+
+// Freezes returns the freezes that have or had an effect, by officer and time; of those that are not in the set, by id and first. A freeze
+// holds for lapse seconds after it was first recorded, or up to its own not-after if that comes first, or, if it was confirmed, without
+// end. One that was first recorded while another of the same officer held never has any effect unless it was confirmed.
 func (s *Set) Freezes(lapse uint64) []Freeze {
 	var all []Freeze
+	for _, id := range slices.SortedFunc(maps.Keys(s.confirmed), compareDigests) {
+		if _, known := s.all[id]; !known {
+			all = append(all, Freeze{Statement: id, Since: s.confirmed[id]})
+		}
+	}
 	for _, officer := range slices.Sorted(maps.Keys(s.freezes)) {
 		var free canon.Time // from when on the officer may freeze
 		for _, f := range s.freezesOf(officer, lapse) {
-			if f.Since >= free && f.Until > f.Since {
+			switch {
+			case f.Until == 0:
+				all = append(all, f)
+			case f.Since >= free && f.Until > f.Since:
 				all, free = append(all, f), f.Until
 			}
 		}
@@ -169,6 +193,9 @@ func (s *Set) freezesOf(officer canon.Name, lapse uint64) []Freeze {
 		if r.NotAfter != 0 {
 			f.Until = min(f.Until, r.NotAfter+1) // canon bounds times far below overflow
 		}
+		if _, confirmed := s.confirmed[id]; confirmed {
+			f.Until = 0
+		}
 		all = append(all, f)
 	}
 	slices.SortFunc(all, func(a, b Freeze) int {
@@ -177,9 +204,9 @@ func (s *Set) freezesOf(officer canon.Name, lapse uint64) []Freeze {
 	return all
 }
 
-// Live returns the freezes that hold now, at most one of each officer, earliest first. A clock that went back ends none.
+// Live returns the freezes that hold now, earliest first; of those that are not confirmed at most one of each officer.
 func (s *Set) Live(now canon.Time, lapse uint64) []Freeze {
-	live := slices.DeleteFunc(s.Freezes(lapse), func(f Freeze) bool { return now >= f.Until })
+	live := slices.DeleteFunc(s.Freezes(lapse), func(f Freeze) bool { return !f.Holds(now) })
 	slices.SortStableFunc(live, func(a, b Freeze) int { return cmp.Compare(a.Since, b.Since) })
 	return live
 }

@@ -355,3 +355,70 @@ func TestTheOrderOfArrivalDoesNotMatter(t *testing.T) {
 		t.Errorf("expected both frozen and free moments, found %d and %d", frozen, free)
 	}
 }
+
+func TestAConfirmedFreezeNeitherLapsesNorEnds(t *testing.T) {
+	c := open(t)
+	until := func(s *canon.Statement) { s.NotAfter = now + 5 }
+	first, second := say(t, c, "alice", "alice", canon.StateFreeze, c.Organisation()), say(t, c, "alice", "alice", canon.StateFreeze, c.Organisation(), serial(2))
+	short := say(t, c, "bob", "bob", canon.StateFreeze, c.Organisation(), until)
+	id := func(s canon.Signed) canon.Digest { return canon.KindStatement.Digest(s.Document) }
+	for name, c := range map[string]struct {
+		confirmed canon.Digest
+		since     canon.Time
+		officer   canon.Name
+	}{
+		"one that lapsed":                   {id(first), now, "alice"},
+		"one that ended":                    {id(short), now, "bob"},
+		"one that never had an effect":      {id(second), now + 1, "alice"},
+		"one that the set lacks":            {intent, now + 3*lapse, ""},
+		"one that the set has when it came": {id(first), now, "alice"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := approval.NewSet()
+			if name == "one that the set has when it came" {
+				s.Confirm(c.confirmed, now+3*lapse) // before the statement itself
+			}
+			add(t, s, first, now)
+			add(t, s, second, now+1)
+			add(t, s, short, now)
+			if name != "one that the set has when it came" {
+				if f, ok := s.Frozen(now+2*lapse, lapse); ok {
+					t.Fatalf("before it was confirmed: expected no freeze, found %+v", f)
+				}
+				s.Confirm(c.confirmed, now+3*lapse)
+			}
+			for _, at := range []canon.Time{now + 3*lapse, now + 1000*lapse, 1<<64 - 1} {
+				f, ok := s.Frozen(at, lapse)
+				if !ok || f != (approval.Freeze{Statement: c.confirmed, Officer: c.officer, Since: c.since}) {
+					t.Errorf("at %d: expected a freeze of %q since %d without end, found %+v, %v", at, c.officer, c.since, f, ok)
+				}
+				if live := s.Live(at, lapse); len(live) != 1 {
+					t.Errorf("at %d: expected it alone, found %+v", at, live)
+				}
+			}
+		})
+	}
+}
+
+func TestWhatIsConfirmedByMistakeAndIsNoFreezeHasNoEffect(t *testing.T) {
+	c := open(t)
+	s := approval.NewSet()
+	reject := say(t, c, "alice", "alice", canon.StateReject, intent)
+	add(t, s, reject, now)
+	s.Confirm(canon.KindStatement.Digest(reject.Document), now)
+	if f, ok := s.Frozen(now, lapse); ok {
+		t.Errorf("expected no freeze, found %+v", f)
+	}
+}
+
+func TestAnOfficerWithAConfirmedFreezeNeedsNoOther(t *testing.T) {
+	c := open(t)
+	s := approval.NewSet()
+	freeze := say(t, c, "alice", "alice", canon.StateFreeze, c.Organisation())
+	add(t, s, freeze, now)
+	s.Confirm(canon.KindStatement.Digest(freeze.Document), now+1)
+	refusedField(t, s.AdmitFreeze(opened(t, c, say(t, c, "alice", "alice", canon.StateFreeze, c.Organisation(), serial(2))), now+2*lapse, lapse), "officer")
+	if err := s.AdmitFreeze(opened(t, c, say(t, c, "bob", "bob", canon.StateFreeze, c.Organisation())), now+2*lapse, lapse); err != nil {
+		t.Errorf("another officer: expected no refusal, found %v", err)
+	}
+}

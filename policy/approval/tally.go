@@ -36,6 +36,7 @@ type Ignored struct {
 // Count is what there is to count about one subject.
 type Count struct {
 	Charter   *charter.Charter
+	Object    canon.Object // what approvals are of; none for intents
 	About     Subject
 	Quorum    canon.Quorum
 	Requester canon.PublicKey
@@ -70,7 +71,7 @@ func Tally(c *charter.Charter, about Subject, quorum canon.Quorum, requester can
 // Subject is what is counted about: an intent, and the withdrawal that it completes the request of. Approvals name the intent. Statements
 // name either: whoever rejects the withdrawal rejects every intent for it, so a coordinator gains nothing by encoding another.
 type Subject struct {
-	Intent     canon.Digest
+	Intent     canon.Digest // or of what Count.Object says
 	Withdrawal canon.Digest
 }
 
@@ -149,7 +150,7 @@ func (n Count) read() (*ballot, error) {
 	b := &ballot{rejected: map[canon.Name]bool{}, withdrawn: map[canon.Name]bool{}, revoked: map[canon.Digest]bool{}}
 	var l refusal.List
 	for i, s := range n.Approvals {
-		under(&l, fmt.Sprintf("approvals[%d]", i), b.approval(n.Charter, n.About.Intent, s))
+		under(&l, fmt.Sprintf("approvals[%d]", i), b.approval(n, s))
 	}
 	for i, s := range n.Statements {
 		under(&l, fmt.Sprintf("statements[%d]", i), b.statement(n.Charter, n.About, s))
@@ -172,13 +173,14 @@ func under(l *refusal.List, document string, err error) {
 	}
 }
 
-func (b *ballot) approval(c *charter.Charter, intent canon.Digest, s canon.Signed) error {
-	a, key, err := verifyApproval(c, s)
+func (b *ballot) approval(n Count, s canon.Signed) error {
+	a, key, err := verifyApproval(n.Charter, s)
 	if err != nil {
 		return err
 	}
-	if a.Object != canon.ObjectIntent || a.Digest != intent {
-		return refusal.New("approval", "digest", "intent "+intent.String(), fmt.Sprintf("object kind %d, %s", a.Object, a.Digest))
+	object := max(n.Object, canon.ObjectIntent)
+	if a.Object != object || a.Digest != n.About.Intent {
+		return refusal.New("approval", "digest", fmt.Sprintf("object kind %d, %s", object, n.About.Intent), fmt.Sprintf("object kind %d, %s", a.Object, a.Digest))
 	}
 	switch a.Decision {
 	case canon.Approve:

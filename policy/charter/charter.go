@@ -31,6 +31,7 @@ type index struct {
 	wallets     map[canon.Name]canon.Wallet
 	rules       map[canon.Name]canon.Rule
 	limits      map[canon.Name]canon.Limit
+	calls       map[canon.Name]canon.CallRule
 	native      map[canon.ChainID]canon.Asset
 	signerKeys  map[canon.PublicKey]canon.Name
 	coordinator map[canon.PublicKey]canon.Coordinator
@@ -55,7 +56,8 @@ func Open(genesis []byte, pinned canon.Digest) (*Charter, error) {
 }
 
 // Succeed returns the charter that an amendment makes of c: state is the encoding of canon.Genesis that the amendment carries, digest the
-// amendment's. It checks form, Lint, that the salt stays and that shares stay usable, and nothing else: callers must only put verified amendments in force.
+// amendment's. It checks form, Lint, that salt and address book stay and that shares stay usable, and nothing else: callers must only put verified
+// amendments in force.
 func (c *Charter) Succeed(state []byte, digest canon.Digest) (*Charter, error) {
 	next := &Charter{organisation: c.organisation, number: c.number + 1, digest: digest}
 	if err := next.read(state); err != nil {
@@ -64,10 +66,25 @@ func (c *Charter) Succeed(state []byte, digest canon.Digest) (*Charter, error) {
 	if next.genesis.Salt != c.genesis.Salt {
 		return nil, refusal.New("charter", "state.salt", c.genesis.Salt.String(), next.genesis.Salt.String())
 	}
+	if err := c.keepsBook(next); err != nil {
+		return nil, err
+	}
 	if err := c.keepsShares(next); err != nil {
 		return nil, err
 	}
 	return next, nil
+}
+
+// keepsBook refuses another address book than that of the genesis: the versions that follow it have a cool-down, which an amendment would get around.
+func (c *Charter) keepsBook(next *Charter) error {
+	was, is := c.genesis.Book, next.genesis.Book
+	if was.Serial == is.Serial && was.Size == is.Size && was.Root == is.Root {
+		return nil
+	}
+	shown := func(b canon.Book) string {
+		return fmt.Sprintf("serial %d, size %d and root %s", b.Serial, b.Size, b.Root)
+	}
+	return refusal.New("book", "state.book", shown(was)+" as before: officers sign versions of the book instead", shown(is))
 }
 
 // keepsShares refuses another set of holders, threshold or algorithm for an epoch of a key whose shares exist: no signer could use its share
@@ -126,6 +143,7 @@ func newIndex(g *canon.Genesis) index {
 		wallets:     by(g.Wallets, func(v canon.Wallet) canon.Name { return v.Name }),
 		rules:       by(g.Rules, func(v canon.Rule) canon.Name { return v.Name }),
 		limits:      by(g.Limits, func(v canon.Limit) canon.Name { return v.Name }),
+		calls:       by(g.Calls, func(v canon.CallRule) canon.Name { return v.Name }),
 		coordinator: by(g.Coordinator, func(v canon.Coordinator) canon.PublicKey { return v.TLS }),
 		native:      map[canon.ChainID]canon.Asset{},
 		signerKeys:  map[canon.PublicKey]canon.Name{},
@@ -230,6 +248,9 @@ func (c *Charter) Rule(n canon.Name) (canon.Rule, bool) { v, ok := c.rules[n]; r
 
 // Limit returns the limit of that name.
 func (c *Charter) Limit(n canon.Name) (canon.Limit, bool) { v, ok := c.limits[n]; return v, ok }
+
+// Call returns the contract call of that name that rules may let through.
+func (c *Charter) Call(n canon.Name) (canon.CallRule, bool) { v, ok := c.calls[n]; return v, ok }
 
 // SignerByKey returns the signer with that identity.
 func (c *Charter) SignerByKey(k canon.PublicKey) (canon.Signer, bool) {

@@ -305,6 +305,20 @@ func TestSucceedKeepsTheOrganisationAndCountsUp(t *testing.T) {
 	if _, err := succeed(func(g *canon.Genesis) { g.Roster.Quorum = 2 }); refusal.Of(err) == nil {
 		t.Errorf("what Lint refuses: expected a refusal, found %v", err)
 	}
+	for name, change := range map[string]func(*canon.Book){
+		"serial": func(b *canon.Book) { b.Serial++ },
+		"size":   func(b *canon.Book) { b.Size++ },
+		"root":   func(b *canon.Book) { b.Root[0] ^= 1 },
+	} {
+		_, err := succeed(func(g *canon.Genesis) { change(&g.Book) })
+		r := refusal.Of(err)
+		if r == nil || r.Failures[0].Rule != "book" || r.Failures[0].Field != "state.book" || !strings.Contains(r.Failures[0].Expected, "versions of the book") {
+			t.Errorf("%s of the book: expected a refusal by book of state.book, found %v", name, err)
+		}
+	}
+	if _, err := succeed(func(g *canon.Genesis) { g.Book.Quorum.AnyOf[0][0].Count = 3 }); err != nil {
+		t.Errorf("quorum of the book: %v", err)
+	}
 	for name, change := range map[string]func(k *canon.Key){
 		"threshold": func(k *canon.Key) { k.Threshold++ },
 		"holders":   func(k *canon.Key) { k.Holders = k.Holders[:len(k.Holders)-1] },

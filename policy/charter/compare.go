@@ -3,6 +3,7 @@ package charter
 import (
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/strongroom/strongroom/proto/canon"
@@ -159,8 +160,13 @@ func (c *comparison) list(p spot, key, path string, old, new reflect.Value) {
 	}
 }
 
-// subject names an entry; one of an entry's own list is named after it.
-func subject(p spot, noun, id string) string { return about(p, noun+" "+id) }
+// subject names an entry; one of an entry's own list is named after it. People count arguments from 1.
+func subject(p spot, noun, id string) string {
+	if i, err := strconv.Atoi(id); err == nil && noun == nouns["CallRule.Arguments"] {
+		id = strconv.Itoa(i + 1)
+	}
+	return about(p, noun+" "+id)
+}
 
 // entryKind is the prefix of the rulings for an entry's fields.
 func entryKind(key string, t reflect.Type) string {
@@ -189,14 +195,16 @@ func kept(ids, others []string) []string {
 // scope compares lists of names of which Any alone means all.
 func (c *comparison) scope(p spot, key, path string, old, new reflect.Value) {
 	was, is := old.Interface().([]canon.Name), new.Interface().([]canon.Name)
-	if isAny(was) == isAny(is) {
+	another := key == "Rule.Calls" && (len(was) == 0) != (len(is) == 0) // from payments to calls or back
+	if isAny(was) == isAny(is) && !another {
 		c.list(p, key, path, old, new)
 		return
 	}
-	q := p
-	q.path = path
 	e := c.widened(p)
-	if isAny(was) {
+	switch {
+	case another:
+		e = looser
+	case isAny(was):
 		e = c.narrowed(p)
 	}
 	c.note(path, about(p, words(key[strings.Index(key, ".")+1:])+" from "+joinNames(was)+" to "+joinNames(is)), e)

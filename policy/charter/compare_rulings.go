@@ -33,6 +33,8 @@ var leafRulings = map[string]leafRuling{
 	"Delays.FreezeLapse":    higher, // a freeze stops for longer
 	"Delays.BookCooldown":   higher,
 	"Delays.Recovery":       recoveryDelay,
+	"CallRule.Payable":      lower,
+	"ArgumentRule.Max":      argumentMax,
 }
 
 // listRuling says what it does to add an entry to a list and to remove one.
@@ -57,6 +59,10 @@ var listRulings = map[string]listRuling{
 	"Genesis.Allocation":  {always(tighter), allocationRemoved},
 	"Genesis.Recovery":    shrinks,
 	"Genesis.Lifted":      shrinks, // a freeze that is no longer lifted holds again
+	"Genesis.Confirmed":   {always(tighter), confirmationRemoved},
+	"Genesis.Builds":      {buildAdded, buildRemoved},
+	"Genesis.Calls":       shrinks,
+	"ArgumentRule.Values": {always(looser), valueRemoved},
 	"Officer.Keys":        shrinks,
 	"Officer.Devices":     shrinks,
 	"Client.Keys":         shrinks,
@@ -66,6 +72,7 @@ var listRulings = map[string]listRuling{
 	"Rule.Clients":        {inScope, outOfScope},
 	"Rule.Accounts":       {inScope, outOfScope},
 	"Rule.Wallets":        {inScope, outOfScope},
+	"Rule.Calls":          {inScope, callOutOfScope},
 	"Limit.Clients":       {inScope, outOfScope},
 	"Limit.Wallets":       {inScope, outOfScope},
 	"Rule.Amounts":        {inScope, assetOutOfScope},
@@ -74,7 +81,9 @@ var listRulings = map[string]listRuling{
 }
 
 // scopes are the lists of names in which Any stands for all.
-var scopes = map[string]bool{"Rule.Clients": true, "Rule.Accounts": true, "Rule.Wallets": true, "Limit.Clients": true, "Limit.Wallets": true}
+var scopes = map[string]bool{
+	"Rule.Clients": true, "Rule.Accounts": true, "Rule.Wallets": true, "Rule.Calls": true, "Limit.Clients": true, "Limit.Wallets": true,
+}
 
 var shrinks = listRuling{always(looser), always(tighter)}
 
@@ -240,14 +249,17 @@ func (c *comparison) after(name canon.Name) []canon.Rule {
 	return c.new.Rules
 }
 
-// overlap reports whether a request could match both.
+// overlap reports whether a request could match both. Rules with calls match calls only, and those without payments only.
 func overlap(a, b canon.Rule) bool {
 	meet := func(x, y []canon.Name) bool {
-		return isAny(x) || isAny(y) || slices.ContainsFunc(x, func(n canon.Name) bool { return slices.Contains(y, n) })
+		return isAny(x) && len(y) > 0 || isAny(y) && len(x) > 0 || slices.ContainsFunc(x, func(n canon.Name) bool { return slices.Contains(y, n) })
 	}
 	assets := slices.ContainsFunc(a.Amounts, func(x canon.AssetAmount) bool {
 		return slices.ContainsFunc(b.Amounts, func(y canon.AssetAmount) bool { return x.Asset == y.Asset })
 	})
+	if len(a.Calls) > 0 || len(b.Calls) > 0 {
+		assets = meet(a.Calls, b.Calls) // a call may pay nothing
+	}
 	return assets && meet(a.Clients, b.Clients) && meet(a.Accounts, b.Accounts) && meet(a.Wallets, b.Wallets)
 }
 

@@ -3,6 +3,7 @@ package charter
 import (
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -17,7 +18,9 @@ var nouns = map[string]string{
 	"Genesis.Signers": "signer", "Genesis.Coordinator": "coordinator", "Genesis.Officers": "officer", "Genesis.Groups": "group",
 	"Genesis.Clients": "client", "Genesis.Accounts": "account", "Genesis.Chains": "chain", "Genesis.Assets": "asset", "Genesis.Keys": "key",
 	"Genesis.Wallets": "wallet", "Genesis.Rules": "rule", "Genesis.Limits": "limit", "Genesis.Allocation": "allocation",
-	"Genesis.Authorities": "authority", "Genesis.Recovery": "recovery key", "Genesis.Lifted": "lift of freeze", "Officer.Keys": "key",
+	"Genesis.Authorities": "authority", "Genesis.Recovery": "recovery key", "Genesis.Lifted": "lift of freeze",
+	"Genesis.Confirmed": "confirmation of freeze", "Genesis.Builds": "build", "Genesis.Calls": "call", "CallRule.Arguments": "argument",
+	"ArgumentRule.Values": "value", "ArgumentRule.Pays": "payment of", "Rule.Calls": "call", "Officer.Keys": "key",
 	"Officer.Devices": "device", "Group.Members": "member", "Client.Keys": "key", "Client.Devices": "device", "Key.Holders": "holder",
 	"Wallet.Accounts": "account", "Rule.Clients": "client", "Rule.Accounts": "account", "Rule.Wallets": "wallet", "Rule.Amounts": "amount of",
 	"Rule.FeeCaps": "fee cap in", "Rule.Limits": "limit", "Limit.Clients": "client", "Limit.Wallets": "wallet",
@@ -35,14 +38,19 @@ var named = map[reflect.Type][]string{
 	reflect.TypeFor[canon.WalletScheme](): {"mpc", "hsm", "cosign"},
 	reflect.TypeFor[canon.ChainKind]():    {"Bitcoin", "EVM"},
 	reflect.TypeFor[canon.Algorithm]():    {"ECDSA secp256k1", "Ed25519"},
-	reflect.TypeFor[canon.Purpose]():      {"price", "screening", "travel rule", "balance"},
+	reflect.TypeFor[canon.ArgumentCheck](): {
+		"any value", "one of the values", "a number up to the maximum", "the address that sends the call", "an address in the client's address book",
+	},
+	reflect.TypeFor[canon.Purpose](): {"price", "screening", "travel rule", "balance"},
 }
 
-// identities returns what tells the entries of a list apart.
+// identities returns what tells the entries of a list apart; arguments of a call stand in their order.
 func identities(list reflect.Value) []string {
 	ids := make([]string, list.Len())
 	for i := range ids {
-		ids[i] = identity(list.Index(i))
+		if ids[i] = strconv.Itoa(i); list.Type().Elem() != reflect.TypeFor[canon.ArgumentRule]() {
+			ids[i] = identity(list.Index(i))
+		}
 	}
 	return ids
 }
@@ -79,6 +87,9 @@ func fingerprint(wire []byte) string {
 
 // show writes a value for people; x knows the assets of its charter.
 func (c *comparison) show(x index, p spot, key string, v reflect.Value) string {
+	if key == "CallRule.Contract" {
+		return fmt.Sprintf("0x%x", v.Bytes())
+	}
 	if amount, ok := v.Interface().(canon.Amount); ok {
 		return showAmount(x, assetOf(p), amount)
 	}
@@ -94,6 +105,9 @@ func assetOf(p spot) canon.AssetID {
 	if !v.IsValid() {
 		v = p.new
 	}
+	if a, ok := v.Interface().(canon.ArgumentRule); ok && len(a.Pays) == 1 {
+		return a.Pays[0]
+	}
 	if f := v.FieldByName("Asset"); f.IsValid() {
 		return canon.AssetID(f.String())
 	}
@@ -103,6 +117,9 @@ func assetOf(p spot) canon.AssetID {
 func showAmount(x index, id canon.AssetID, amount canon.Amount) string {
 	if asset, ok := x.assets[id]; ok {
 		return wallets.FormatAmount(amount, asset)
+	}
+	if id == "" {
+		return amount.String() // of an argument that is no payment
 	}
 	return amount.String() + " base units"
 }
@@ -152,6 +169,10 @@ func (c *comparison) detail(x index, q spot, v reflect.Value) string {
 		return ", " + showPlain(reflect.ValueOf(e.Class))
 	case canon.Allocation:
 		return fmt.Sprintf(", at most %d thousandths", e.MaxPermill)
+	case canon.CallRule:
+		return ", " + callWords(x, e)
+	case []byte:
+		return valueWords(q, e)
 	case canon.Officer, canon.Client, canon.Wallet:
 		return ", " + showPlain(v.FieldByName("Label"))
 	}

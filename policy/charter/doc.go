@@ -1,8 +1,11 @@
 // Package charter holds what the signers of one organisation agree on: officers, groups, client keys, signers, chains, assets,
-// wallets, rules and limits, and the root of the address book.
+// wallets, rules and limits, contract calls that rules may let through, and the root of the first address book.
 //
 // A charter is followed by another: Succeed makes it once an amendment was verified (policy/amendment), and Compare says what it changes
-// and whether anything in that loosens.
+// and whether anything in that loosens. The address book is not among what an amendment can change: its versions have signatures and a
+// cool-down of their own (policy/book).
+//
+// Some contract calls no charter may let through, whatever its officers sign: ForbiddenCall names them.
 //
 // Open trusts one thing, the pinned digest in the configuration of its caller: bytes with another digest are refused before they are
 // read, and a charter that breaks a rule of Lint is refused with every broken rule named. An opened Charter never changes and is safe

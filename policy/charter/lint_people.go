@@ -173,13 +173,28 @@ func (l *linter) recovery() {
 	l.need(delay >= l.Delays.Loosening, "duration", "delays.recovery", fmt.Sprintf("at least that of loosening, %d", l.Delays.Loosening), delay)
 }
 
-// lifted demands digests that can be those of statements.
-func (l *linter) lifted() {
+// statements demands digests that can be those of freezes, each lifted or confirmed and not both.
+func (l *linter) statements() {
+	seen := map[canon.Digest]string{}
+	distinct := func(list, expected string, digests []canon.Digest) {
+		for i, d := range digests {
+			field := fmt.Sprintf("%s[%d]", list, i)
+			l.need(!d.IsZero(), list, field, "the digest of "+expected, "zeros")
+			l.need(seen[d] == "", list, field, "distinct digests of "+expected, d.String()+" in "+seen[d]+" too")
+			seen[d] = field
+		}
+	}
+	distinct("lifted", "a statement", l.Lifted)
+	distinct("confirmed", "a freeze that is not lifted", l.Confirmed)
+}
+
+// builds demands digests that can be those of executables.
+func (l *linter) builds() {
 	seen := map[canon.Digest]bool{}
-	for i, d := range l.Lifted {
-		field := fmt.Sprintf("lifted[%d]", i)
-		l.need(!d.IsZero(), "lifted", field, "the digest of a statement", "zeros")
-		l.need(!seen[d], "lifted", field, "distinct statements", d.String()+" twice")
+	for i, d := range l.Builds {
+		field := fmt.Sprintf("builds[%d]", i)
+		l.need(!d.IsZero(), "builds", field, "the SHA-256 of an executable", "zeros")
+		l.need(!seen[d], "builds", field, "distinct executables", d.String()+" twice")
 		seen[d] = true
 	}
 }

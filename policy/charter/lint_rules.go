@@ -33,7 +33,8 @@ func (l *linter) rules() {
 		scope(l, field+".clients", r.Clients, l.x.clients)
 		scope(l, field+".accounts", r.Accounts, l.x.accounts)
 		scope(l, field+".wallets", r.Wallets, l.x.wallets)
-		l.need(len(r.Amounts) > 0, "scope", field+".amounts", "at least one asset", "none")
+		l.need(len(r.Amounts)+len(r.Calls) > 0, "scope", field+".amounts", "at least one asset, or calls", "none")
+		l.ruleCalls(field, r)
 		l.amounts(field+".amounts", r.Amounts)
 		l.amounts(field+".fee_caps", r.FeeCaps)
 		unique(l, field+".limits", r.Limits)
@@ -71,12 +72,18 @@ func (l *linter) paying(field string, r canon.Rule) {
 		coin := l.x.native[a.Asset.Chain()]
 		l.need(coin.ID == a.Asset, "fee-caps", at(field+".fee_caps", a.Asset), "a chain's coin", a.Asset)
 	}
+	chains := l.callChains(r)
 	for _, a := range r.Amounts {
-		coin, ok := l.x.native[a.Asset.Chain()]
-		l.need(ok && caps[coin.ID], "fee-caps", field+".fee_caps", fmt.Sprintf("a cap in the coin of %s", a.Asset.Chain()), "none")
 		l.bounded(field, r, a.Asset)
-		if coin.ID != a.Asset && ok {
-			l.bounded(field, r, coin.ID) // tokens pay their fees in the coin
+		if !slices.Contains(chains, a.Asset.Chain()) {
+			chains = append(chains, a.Asset.Chain())
+		}
+	}
+	for _, chain := range chains { // tokens and calls pay their fees in the coin
+		coin, ok := l.x.native[chain]
+		l.need(ok && caps[coin.ID], "fee-caps", field+".fee_caps", fmt.Sprintf("a cap in the coin of %s", chain), "none")
+		if listed := func(a canon.AssetAmount) bool { return a.Asset == coin.ID }; ok && !slices.ContainsFunc(r.Amounts, listed) {
+			l.bounded(field, r, coin.ID)
 		}
 	}
 }

@@ -13,9 +13,11 @@ const (
 	maxParts        = 16   // of an alternative
 	maxKeys         = 16   // of one person or client, and devices as many
 	maxSigners      = 64   // and coordinators, authorities, recovery keys, groups, chains and keys as many
-	maxOfficers     = 256  // and assets, wallets, limits and rules as many
+	maxOfficers     = 256  // and assets, wallets, limits, rules and calls as many
 	maxClients      = 1024 // and accounts as many
-	maxLifted       = 4096 // grows by one with each freeze that is lifted
+	maxLifted       = 4096 // grows by one with each freeze that is lifted; confirmed ones as many
+	maxBuilds       = 64   // and values of an argument of a call as many
+	maxArguments    = 16   // of a call
 	maxPairings     = 1 << 26
 )
 
@@ -38,6 +40,10 @@ func (l *linter) size() {
 	l.most("clients", len(l.Clients), maxClients)
 	l.most("accounts", len(l.Accounts), maxClients)
 	l.most("lifted", len(l.Lifted), maxLifted)
+	l.most("confirmed", len(l.Confirmed), maxLifted)
+	l.most("builds", len(l.Builds), maxBuilds)
+	l.most("calls", len(l.Calls), maxOfficers)
+	l.sizeOfCalls()
 	l.sizeOfEntries()
 	l.sizeOfQuorum("amendment", l.Amendment)
 	l.sizeOfQuorum("book.quorum", l.Book.Quorum)
@@ -72,6 +78,16 @@ func (l *linter) sizeOfEntries() {
 	}
 }
 
+func (l *linter) sizeOfCalls() {
+	for _, r := range l.Calls {
+		field := at("calls", r.Name)
+		l.most(field+".arguments", len(r.Arguments), maxArguments)
+		for i, a := range r.Arguments {
+			l.most(fmt.Sprintf("%s.arguments[%d].values", field, i), len(a.Values), maxBuilds)
+		}
+	}
+}
+
 func (l *linter) sizeOfQuorum(field string, q canon.Quorum) {
 	l.most(field, len(q.AnyOf), maxAlternatives)
 	for i, parts := range q.AnyOf {
@@ -89,6 +105,7 @@ func (l *linter) sizeOfRules() {
 		l.most(field+".amounts", len(r.Amounts), maxOfficers)
 		l.most(field+".fee_caps", len(r.FeeCaps), maxOfficers)
 		l.most(field+".limits", len(r.Limits), maxOfficers)
+		l.most(field+".calls", len(r.Calls), maxOfficers)
 		l.sizeOfQuorum(field+".quorum", r.Quorum)
 		clients, wallets := len(r.Clients), len(r.Wallets)
 		if isAny(r.Clients) {
@@ -97,7 +114,11 @@ func (l *linter) sizeOfRules() {
 		if isAny(r.Wallets) {
 			wallets = len(l.Wallets)
 		}
-		pairings += len(r.Amounts) * clients * wallets * len(r.Limits)
+		assets := len(r.Amounts)
+		if len(r.Calls) > 0 {
+			assets += len(l.Chains) // whose coins pay for calls
+		}
+		pairings += assets * clients * wallets * len(r.Limits)
 	}
 	l.need(pairings <= maxPairings, "size", "rules", fmt.Sprintf("at most %d pairings of asset, client, wallet and limit", maxPairings), pairings)
 }

@@ -16,24 +16,36 @@ func many[V any](list []V, n int) []V { return slices.Repeat(list[:1], n) }
 // A charter that is too large is refused for its size alone, before any check whose cost grows with it.
 func TestLintRefusesListsThatAreTooLong(t *testing.T) {
 	for field, change := range map[string]func(*canon.Genesis){
-		"signers":      func(g *canon.Genesis) { g.Signers = many(g.Signers, 65) },
-		"coordinator":  func(g *canon.Genesis) { g.Coordinator = many(g.Coordinator, 65) },
-		"authorities":  func(g *canon.Genesis) { g.Authorities = many(g.Authorities, 65) },
-		"recovery":     func(g *canon.Genesis) { g.Recovery = many(g.Recovery, 65) },
-		"chains":       func(g *canon.Genesis) { g.Chains = many(g.Chains, 65) },
-		"keys":         func(g *canon.Genesis) { g.Keys = many(g.Keys, 65) },
-		"groups":       func(g *canon.Genesis) { g.Groups = many(g.Groups, 65) },
-		"officers":     func(g *canon.Genesis) { g.Officers = many(g.Officers, 257) },
-		"assets":       func(g *canon.Genesis) { g.Assets = many(g.Assets, 257) },
-		"wallets":      func(g *canon.Genesis) { g.Wallets = many(g.Wallets, 257) },
-		"limits":       func(g *canon.Genesis) { g.Limits = many(g.Limits, 257) },
-		"rules":        func(g *canon.Genesis) { g.Rules = many(g.Rules, 257) },
-		"allocation":   func(g *canon.Genesis) { g.Allocation = make([]canon.Allocation, 257) },
-		"clients":      func(g *canon.Genesis) { g.Clients = many(g.Clients, 1025) },
-		"accounts":     func(g *canon.Genesis) { g.Accounts = many(g.Accounts, 1025) },
-		"lifted":       func(g *canon.Genesis) { g.Lifted = make([]canon.Digest, 4097) },
-		"amendment":    func(g *canon.Genesis) { g.Amendment.AnyOf = many(g.Amendment.AnyOf, 17) },
-		"amendment[0]": func(g *canon.Genesis) { g.Amendment.AnyOf = [][]canon.Part{many(g.Amendment.AnyOf[0], 17)} },
+		"signers":     func(g *canon.Genesis) { g.Signers = many(g.Signers, 65) },
+		"coordinator": func(g *canon.Genesis) { g.Coordinator = many(g.Coordinator, 65) },
+		"authorities": func(g *canon.Genesis) { g.Authorities = many(g.Authorities, 65) },
+		"recovery":    func(g *canon.Genesis) { g.Recovery = many(g.Recovery, 65) },
+		"chains":      func(g *canon.Genesis) { g.Chains = many(g.Chains, 65) },
+		"keys":        func(g *canon.Genesis) { g.Keys = many(g.Keys, 65) },
+		"groups":      func(g *canon.Genesis) { g.Groups = many(g.Groups, 65) },
+		"officers":    func(g *canon.Genesis) { g.Officers = many(g.Officers, 257) },
+		"assets":      func(g *canon.Genesis) { g.Assets = many(g.Assets, 257) },
+		"wallets":     func(g *canon.Genesis) { g.Wallets = many(g.Wallets, 257) },
+		"limits":      func(g *canon.Genesis) { g.Limits = many(g.Limits, 257) },
+		"rules":       func(g *canon.Genesis) { g.Rules = many(g.Rules, 257) },
+		"allocation":  func(g *canon.Genesis) { g.Allocation = make([]canon.Allocation, 257) },
+		"clients":     func(g *canon.Genesis) { g.Clients = many(g.Clients, 1025) },
+		"accounts":    func(g *canon.Genesis) { g.Accounts = many(g.Accounts, 1025) },
+		"lifted":      func(g *canon.Genesis) { g.Lifted = make([]canon.Digest, 4097) },
+		"confirmed":   func(g *canon.Genesis) { g.Confirmed = make([]canon.Digest, 4097) },
+		"builds":      func(g *canon.Genesis) { g.Builds = make([]canon.Digest, 65) },
+		"calls":       func(g *canon.Genesis) { g.Calls = many(calls(), 257) },
+		"calls[approve].arguments": func(g *canon.Genesis) {
+			g.Calls = calls()
+			g.Calls[0].Arguments = make([]canon.ArgumentRule, 17)
+		},
+		"calls[approve].arguments[0].values": func(g *canon.Genesis) {
+			g.Calls = calls()
+			g.Calls[0].Arguments[0].Values = make([][]byte, 65)
+		},
+		"rules[small].calls": func(g *canon.Genesis) { g.Rules[index(g, "small")].Calls = make([]canon.Name, 257) },
+		"amendment":          func(g *canon.Genesis) { g.Amendment.AnyOf = many(g.Amendment.AnyOf, 17) },
+		"amendment[0]":       func(g *canon.Genesis) { g.Amendment.AnyOf = [][]canon.Part{many(g.Amendment.AnyOf[0], 17)} },
 		"book.quorum": func(g *canon.Genesis) {
 			g.Book.Quorum.AnyOf = many(g.Amendment.AnyOf, 17)
 		},

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/strongroom/strongroom/policy/approval"
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 )
@@ -19,6 +21,8 @@ type GroupKey struct {
 // signer sets them all.
 type View struct {
 	Charter *charter.Charter // in force
+	// Book holds the versions of the address book that every address must be in now. None refuses every payment.
+	Book []book.Requirement
 	// Valid says whether what was approved under an earlier charter still counts: nil if that charter was in force and nothing that came
 	// after it loosened. A nil Valid accepts the charter in force only.
 	Valid func(number uint64, digest canon.Digest) error
@@ -31,7 +35,7 @@ type View struct {
 	// Statements returns what officers told this signer directly about the object.
 	Statements func(object canon.Digest) []canon.Signed
 	// Frozen returns an officer's freeze that holds now, false for none. It stops everything.
-	Frozen func() (by canon.Name, since canon.Time, ok bool)
+	Frozen func() (approval.Freeze, bool)
 	// Revoked reports whether an officer revoked the key of that approval.KeyDigest. Its approvals do not count, whenever they were given.
 	Revoked func(key canon.Digest) bool
 }
@@ -51,6 +55,7 @@ type Signable struct {
 	intentID    canon.Digest
 	transaction canon.Digest
 	key         GroupKey
+	asset       canon.AssetID
 	charges     []canon.Charge
 	anchor      canon.Anchor
 	inputs      []canon.Anchor

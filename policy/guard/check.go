@@ -8,6 +8,8 @@ import (
 
 	"github.com/strongroom/strongroom/policy"
 	"github.com/strongroom/strongroom/policy/approval"
+	"github.com/strongroom/strongroom/policy/book"
+	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
 )
@@ -67,8 +69,12 @@ func (c *checking) freeze() {
 	if c.Frozen == nil {
 		return
 	}
-	if by, since, frozen := c.Frozen(); frozen {
-		c.Add("freeze", "organisation", "no freeze", fmt.Sprintf("a freeze by officer %s, here since %s", by, since.At()))
+	if f, frozen := c.Frozen(); frozen {
+		by := "by officer " + string(f.Officer)
+		if f.Officer == "" {
+			by = "that the charter confirms and that is not known here"
+		}
+		c.AddUntil(uint64(f.Until), "freeze", "organisation", "no freeze", fmt.Sprintf("a freeze %s, here since %s", by, f.Since.At()))
 	}
 }
 
@@ -104,38 +110,107 @@ func (c *checking) approvals() {
 	c.notAfter = min(c.notAfter, tally.NotAfter)
 }
 
-// addresses asks for every payment whether its address is in the client's book. Each proof is checked once, however many payments there are.
+// maxProofs bounds the proofs for one address: signers may ask for different versions of the book while a new one cools down.
+const maxProofs = 4
+
+// recipient is an address that must be in the client's book.
+type recipient struct {
+	field   string
+	address []byte
+}
+
+// payees returns the addresses that the request lets assets go to: those of the outputs, or of a contract call's arguments that must be in
+// the book.
+func (c *checking) payees() []recipient {
+	if c.Call != nil {
+		var out []recipient
+		for _, a := range c.Call.Book {
+			out = append(out, recipient{field: a.Field, address: a.Address[:]})
+		}
+		return out
+	}
+	out := make([]recipient, len(c.Request.Outputs))
+	for i, o := range c.Request.Outputs {
+		out[i] = recipient{field: fmt.Sprintf("outputs[%d].address", i), address: o.Address}
+	}
+	return out
+}
+
+// addresses asks for every payee whether its address is in the client's book: in each version that this signer asks for. Each proof is
+// checked once, however many payments there are; one under another version is for other signers. No two proofs are the same, and none is
+// without a version: it would be for nobody.
 func (c *checking) addresses() {
-	if n := len(c.evidence.Addresses); n > len(c.Request.Outputs) {
-		c.Add("whitelist", "evidence.addresses", fmt.Sprintf("at most one for each of %d outputs", len(c.Request.Outputs)), fmt.Sprint(n))
+	payees := c.payees()
+	if n := len(c.evidence.Addresses); n > maxProofs*len(payees) {
+		c.Add("whitelist", "evidence.addresses", fmt.Sprintf("at most %d for each of %d addresses", maxProofs, len(payees)), fmt.Sprint(n))
 		return
 	}
-	proven := map[string]bool{}
-	for i, p := range c.evidence.Addresses {
-		address, err := c.entry(i, p)
-		c.Join("whitelist", fmt.Sprintf("evidence.addresses[%d]", i), err)
-		if err == nil {
-			proven[address] = true
-		}
+	if len(c.Book) == 0 {
+		c.Add("whitelist", "book", "a version of the address book", "none")
+		return
 	}
-	for i, out := range c.Request.Outputs {
-		if !proven[string(out.Address)] {
-			c.Add("whitelist", fmt.Sprintf("outputs[%d].address", i), "an address in the book of client "+string(c.Request.Client), fmt.Sprintf("%x without a proof", out.Address))
+	type shown struct {
+		root  canon.Digest
+		entry string
+	}
+	seen := map[shown]bool{}
+	for i, p := range c.evidence.Addresses {
+		field := fmt.Sprintf("evidence.addresses[%d]", i)
+		if p.Root.IsZero() {
+			c.Add("whitelist", field+".root", "the root of a version of the address book", "none")
+		}
+		if seen[shown{p.Root, string(p.Entry)}] {
+			c.Add("whitelist", field, "one proof for each address and version", "the second of one entry")
+		}
+		seen[shown{p.Root, string(p.Entry)}] = true
+	}
+	newest := map[string]bool{} // proven in every newest version
+	for _, p := range payees {
+		newest[string(p.address)] = true
+	}
+	var until canon.Time // when the last of the newest versions is payable
+	for _, version := range c.Book {
+		proven := map[string]bool{}
+		for i, p := range c.evidence.Addresses {
+			if p.Root != version.Hash {
+				continue
+			}
+			address, err := c.entry(i, version.Root, p, payees)
+			c.Join("whitelist", fmt.Sprintf("evidence.addresses[%d]", i), err)
+			if err == nil {
+				proven[address] = true
+			}
+		}
+		if version.Newest {
+			until = max(until, version.PayableAt)
+		}
+		for _, p := range payees {
+			address := string(p.address)
+			if version.Newest && !proven[address] {
+				newest[address] = false
+			}
+			if !proven[address] {
+				var waits canon.Time // an address of the newest versions waits for its cool-down, every other in vain
+				if !version.Newest && newest[address] {
+					waits = until
+				}
+				c.AddUntil(uint64(waits), "whitelist", p.field, fmt.Sprintf("an address of client %s in %s", c.Request.Client, version), fmt.Sprintf("%x without a proof", p.address))
+			}
 		}
 	}
 }
 
-// entry verifies a proof and returns its address, which must be one that the request pays to.
-func (c *checking) entry(i int, p canon.BookProof) (string, error) {
+// entry verifies a proof and returns its address, which must be one of the payees.
+func (c *checking) entry(i int, version book.Root, p canon.BookProof, payees []recipient) (string, error) {
 	field := fmt.Sprintf("evidence.addresses[%d]", i)
-	entry, err := c.Charter.CheckBookProof(p)
+	entry, err := version.Check(c.Charter, p)
 	if err != nil {
 		return "", err
 	}
-	paid := func(o canon.Output) bool { return string(o.Address) == string(entry.Address) }
+	paid := func(p recipient) bool { return string(p.address) == string(entry.Address) }
 	switch {
-	case entry.Chain != c.Request.Chain || !slices.ContainsFunc(c.Request.Outputs, paid):
-		return "", refusal.New("whitelist", field, "the address of an output of the request", fmt.Sprintf("%x on %s", entry.Address, entry.Chain))
+	case entry.Chain != c.Request.Chain || !slices.ContainsFunc(payees, paid):
+		return "", refusal.New("whitelist", field, "an address that the request lets assets go to", fmt.Sprintf("%x on %s", entry.Address, entry.Chain))
 	case entry.Client != c.Request.Client:
 		return "", refusal.New("whitelist", field+".client", string(c.Request.Client), string(entry.Client))
 	case entry.Account != canon.Any && entry.Account != c.Request.Account:
@@ -161,6 +236,9 @@ func (c *checking) source() {
 	if c.wallet.Scheme != canon.SchemeMPC {
 		c.Add("source", "wallet.scheme", "mpc, the scheme that this signer signs", fmt.Sprint(c.wallet.Scheme))
 	}
+	if c.wallet.Tier == canon.Cold && c.Request.Call != nil {
+		c.Add(charter.RuleContractCall, "wallet.tier", "hot or warm: a cold wallet takes no contract calls but token transfers, which are payments", "cold")
+	}
 	if c.wallet.Tier == canon.Cold && c.Intent.Mode != canon.Exact {
 		c.Add("source", "intent.mode", "exact for a cold wallet", "template")
 	}
@@ -178,7 +256,7 @@ func (c *checking) transaction() (*Signable, error) {
 		evidence: c.evidence, intent: c.Intent, request: c.Request, intentID: c.IntentID,
 		transaction: canon.TransactionDigest(c.evidence.Transaction), key: c.key,
 		charges:   policy.Charges(c.Charter, c.Rule, &c.Request, c.Intent.FeeCap),
-		approvers: c.approvers, notAfter: c.notAfter, window: c.Rule.Signing,
+		approvers: c.approvers, notAfter: c.notAfter, window: c.Rule.Signing, asset: c.asset(),
 	}
 	switch c.chain.Kind {
 	case canon.Bitcoin:
@@ -189,6 +267,15 @@ func (c *checking) transaction() (*Signable, error) {
 		return nil, errors.New("guard: chain of unknown kind")
 	}
 	return s, c.Err()
+}
+
+// asset returns that of the first payment, and for a contract call the chain's coin.
+func (c *checking) asset() canon.AssetID {
+	if len(c.Request.Outputs) > 0 {
+		return c.Request.Outputs[0].Asset
+	}
+	coin, _ := c.Charter.NativeAsset(c.chain.ID)
+	return coin.ID
 }
 
 // exactness holds the transaction against the digests and paths of an exact intent.

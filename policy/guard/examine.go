@@ -6,6 +6,7 @@ import (
 
 	"github.com/strongroom/strongroom/policy"
 	"github.com/strongroom/strongroom/policy/approval"
+	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
 )
@@ -16,7 +17,8 @@ type Review struct {
 	IntentID canon.Digest
 	Intent   canon.Intent
 	Request  canon.Request
-	Rule     *canon.Rule // of the charter; read only
+	Rule     *canon.Rule         // of the charter; read only
+	Call     *policy.MatchedCall // the contract call, nil for payments
 }
 
 // Examine decides whether the encoding of canon.Intent follows from the client's request and the policy: the request's signature and
@@ -46,6 +48,7 @@ func Examine(intent []byte, v View) (*Review, error) {
 	}
 	r.Rule = verdict.Rule
 	examineRule(&l, r, v)
+	examineCall(&l, r, v)
 	examineTimes(&l, r, v)
 	if err := l.Err(); err != nil {
 		return nil, err
@@ -91,6 +94,20 @@ func examineRule(l *refusal.List, r *Review, v View) {
 	}
 }
 
+// examineCall asks of a contract call that the intent fixes the transaction: under a template the coordinator could choose its gas, and with
+// contracts gas can decide what a call does.
+func examineCall(l *refusal.List, r *Review, v View) {
+	if r.Request.Call == nil {
+		return
+	}
+	var err error
+	r.Call, err = policy.CallOf(v.Charter, &r.Request)
+	l.Join(charter.RuleContractCall, "request.call", err)
+	if r.Intent.Mode != canon.Exact {
+		l.Add(charter.RuleContractCall, "intent.mode", "exact for a contract call", "template")
+	}
+}
+
 func sameQuorum(a, b canon.Quorum) bool {
 	return len(a.AnyOf) == len(b.AnyOf) && (len(a.AnyOf) == 0 || reflect.DeepEqual(a, b))
 }
@@ -112,7 +129,7 @@ func feeCapOf(rule *canon.Rule, v View, chain canon.ChainID) (canon.Amount, bool
 func examineTimes(l *refusal.List, r *Review, v View) {
 	now, skew := canon.TimeOf(v.Now), canon.Time(v.Charter.Genesis().Delays.ClockSkew)
 	if r.Request.NotBefore > now+skew {
-		l.Add("expiry", "request.not_before", fmt.Sprintf("at most %s", (now+skew).At()), r.Request.NotBefore.At().String())
+		l.AddUntil(uint64(r.Request.NotBefore-skew), "expiry", "request.not_before", fmt.Sprintf("at most %s", (now+skew).At()), r.Request.NotBefore.At().String())
 	}
 	if r.Request.NotAfter < now {
 		l.Add("expiry", "request.not_after", fmt.Sprintf("at least %s", now.At()), r.Request.NotAfter.At().String())

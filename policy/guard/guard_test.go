@@ -424,12 +424,12 @@ func TestCertificateNeedsAQuorumOfTheRoster(t *testing.T) {
 	}{
 		"two":           {"certificate.acks", w.certificate(r, nil, "node-1", "node-2")},
 		"one twice":     {"certificate.acks[2].signer", w.certificate(r, nil, "node-1", "node-2", "node-2")},
-		"a stranger":    {"ack.signer", w.certificate(r, nil, "node-1", "node-2", "node-9")},
-		"other's key":   {"ack.signature", w.certificate(r, func(a *canon.Ack) { a.Signer = "node-3" }, "node-1", "node-2", "node-3")},
-		"other rid":     {"ack.reservation", w.certificate(r, func(a *canon.Ack) { a.Reservation[0]++ }, "node-1", "node-2", "node-3")},
-		"other org":     {"ack.organisation", w.certificate(r, func(a *canon.Ack) { a.Organisation[0]++ }, "node-1", "node-2", "node-3")},
+		"a stranger":    {"certificate.acks[2].signer", w.certificate(r, nil, "node-1", "node-2", "node-9")},
+		"other's key":   {"certificate.acks[0].signature", w.certificate(r, func(a *canon.Ack) { a.Signer = "node-3" }, "node-1", "node-2", "node-3")},
+		"other rid":     {"certificate.acks[0].reservation", w.certificate(r, func(a *canon.Ack) { a.Reservation[0]++ }, "node-1", "node-2", "node-3")},
+		"other org":     {"certificate.acks[0].organisation", w.certificate(r, func(a *canon.Ack) { a.Organisation[0]++ }, "node-1", "node-2", "node-3")},
 		"garbage":       {"certificate", []byte{0x80}},
-		"one too many":  {"ack.signer", w.certificate(r, nil, "node-1", "node-2", "node-3", "node-9")},
+		"one too many":  {"certificate.acks[3].signer", w.certificate(r, nil, "node-1", "node-2", "node-3", "node-9")},
 		"no acks given": {"certificate.acks", w.certificate(r, nil)},
 	}
 	for name, c := range bad {
@@ -460,6 +460,7 @@ func FuzzCheck(f *testing.F) {
 	w := newWorld(f)
 	f.Add(w.encode(w.bitcoinPaper()))
 	f.Add(w.encode(w.evmPaper(eth)))
+	f.Add(w.encode(w.callPaper()))
 	f.Add([]byte{0xa0})
 	f.Fuzz(func(t *testing.T, evidence []byte) {
 		s, err := Check(evidence, w.view())

@@ -38,8 +38,8 @@ func (s *Signable) CheckReservation(r canon.Reservation, v View) error {
 	return l.Err()
 }
 
-// Asset returns the asset of the first payment, by which reservations are listed.
-func (s *Signable) Asset() canon.AssetID { return s.request.Outputs[0].Asset }
+// Asset returns the asset of the first payment, for a contract call the chain's coin, by which reservations are listed.
+func (s *Signable) Asset() canon.AssetID { return s.asset }
 
 func (s *Signable) compareCharges(l *refusal.List, got []canon.Charge) {
 	if len(got) != len(s.charges) {
@@ -91,9 +91,9 @@ func CheckCertificate(certificate []byte, v View) (*canon.Reservation, canon.Dig
 	seen := map[canon.Name]bool{}
 	var members []canon.Name
 	for i, signed := range cert.Acks {
-		name, err := CheckAck(signed, rid, v)
+		name, err := checkAck(fmt.Sprintf("certificate.acks[%d]", i), signed, rid, v)
 		if err != nil {
-			l.Join("certificate", fmt.Sprintf("certificate.acks[%d]", i), err)
+			l.Join("certificate", "certificate.acks", err)
 			continue
 		}
 		if seen[name] {
@@ -114,22 +114,27 @@ func CheckCertificate(certificate []byte, v View) (*canon.Reservation, canon.Dig
 
 // CheckAck verifies one ack of a reservation and returns the member of the roster that signed it. It reads the view's charter only.
 func CheckAck(signed canon.Signed, rid canon.Digest, v View) (canon.Name, error) {
+	return checkAck("ack", signed, rid, v)
+}
+
+// checkAck is CheckAck with what refusals call the ack.
+func checkAck(field string, signed canon.Signed, rid canon.Digest, v View) (canon.Name, error) {
 	var ack canon.Ack
 	if err := canon.Decode(signed.Document, &ack); err != nil {
-		return "", refusal.New("encoding", "ack", "a canonical document", err.Error())
+		return "", refusal.New("encoding", field, "a canonical document", err.Error())
 	}
 	signer, ok := v.Charter.Signer(ack.Signer)
 	if !ok || !signer.Ledger {
-		return "", refusal.New("certificate", "ack.signer", "a member of the roster", string(ack.Signer))
+		return "", refusal.New("certificate", field+".signer", "a member of the roster", string(ack.Signer))
 	}
 	if ack.Organisation != v.Charter.Organisation() {
-		return "", refusal.New("organisation", "ack.organisation", v.Charter.Organisation().String(), ack.Organisation.String())
+		return "", refusal.New("organisation", field+".organisation", v.Charter.Organisation().String(), ack.Organisation.String())
 	}
 	if ack.Reservation != rid {
-		return "", refusal.New("certificate", "ack.reservation", rid.String(), ack.Reservation.String())
+		return "", refusal.New("certificate", field+".reservation", rid.String(), ack.Reservation.String())
 	}
 	if signed.Scheme != canon.Ed25519 || !ed25519.Verify(signer.Identity[:], canon.KindAck.Message(signed.Document), signed.Signature) {
-		return "", refusal.New("certificate", "ack.signature", "a signature of "+string(ack.Signer), "another")
+		return "", refusal.New("certificate", field+".signature", "a signature of "+string(ack.Signer), "another")
 	}
 	return ack.Signer, nil
 }

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"testing"
+	"time"
 
 	"github.com/strongroom/strongroom/policy/approval"
 	"github.com/strongroom/strongroom/proto/canon"
@@ -22,12 +23,19 @@ func (w *world) said(name canon.Name, verb canon.Verb, object canon.Digest) cano
 	return signed
 }
 
+func mustWait(err error) bool {
+	_, waits := refusal.Of(err).Until()
+	return waits
+}
+
 func TestAFreezeStopsEverything(t *testing.T) {
 	for _, paperOf := range []func(*world) *paper{(*world).bitcoinPaper, func(w *world) *paper { return w.evmPaper(usd) }} {
 		w := newWorld(t)
 		evidence := w.encode(paperOf(w))
-		v, frozen := w.view(), false
-		v.Frozen = func() (canon.Name, canon.Time, bool) { return "bob", canon.TimeOf(start), frozen }
+		v, frozen, until := w.view(), false, canon.TimeOf(start.Add(time.Hour))
+		v.Frozen = func() (approval.Freeze, bool) {
+			return approval.Freeze{Officer: "bob", Since: canon.TimeOf(start), Until: until}, frozen
+		}
 		if _, err := Check(evidence, v); err != nil {
 			t.Fatalf("before: expected signable, found %v", err)
 		}
@@ -37,11 +45,21 @@ func TestAFreezeStopsEverything(t *testing.T) {
 		if r := refusal.Of(err); len(r.Failures) != 1 || r.Failures[0].Rule != "freeze" {
 			t.Errorf("expected the freeze alone, found %v", err)
 		}
+		if at, waits := refusal.Of(err).Until(); !waits || at != uint64(until) {
+			t.Errorf("expected to wait until the freeze lapses at %d, found %d, %t", until, at, waits)
+		}
+		until = 0
+		if _, err := Check(evidence, v); err == nil || mustWait(err) {
+			t.Errorf("expected that nobody waits for the end of a freeze that a quorum confirmed, found %v", err)
+		}
 		// A freeze hides no other reason.
 		v.Now = w.charter.Genesis().NotAfter.At().Add(1e9)
 		_, err = Check(evidence, v)
 		refused(t, err, "organisation")
 		refused(t, err, "validity")
+		if mustWait(err) {
+			t.Errorf("expected that waiting does not help an expired charter, found %v", err)
+		}
 	}
 }
 

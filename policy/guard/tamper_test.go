@@ -60,11 +60,12 @@ func newWithdrawal(t testing.TB, name string, chain codec, paperOf func(*world) 
 // withdrawals returns one of each form. The coordinator is free only where template intents leave it free.
 func withdrawals(t testing.TB) []*withdrawal {
 	return []*withdrawal{
-		newWithdrawal(t, "bitcoin with change, by quorum", bitcoinCodec, (*world).bitcoinPaper, ofQuorums, ofPrevious, ofBitcoinTemplates),
-		newWithdrawal(t, "exact bitcoin, by quorum", bitcoinCodec, exactBitcoin, ofQuorums, ofPrevious),
-		newWithdrawal(t, "coin, by quorum", evmCodec, func(w *world) *paper { return w.evmPaper(eth) }, ofQuorums, ofEVMTemplates),
-		newWithdrawal(t, "exact coin, by quorum", evmCodec, exactCoin, ofQuorums),
-		newWithdrawal(t, "token, by rule", evmCodec, func(w *world) *paper { return w.evmPaper(usd) }, ofRules, ofEVMTemplates),
+		newWithdrawal(t, "bitcoin with change, by quorum", bitcoinCodec, (*world).bitcoinPaper, ofQuorums, ofBooks, ofPrevious, ofBitcoinTemplates),
+		newWithdrawal(t, "exact bitcoin, by quorum", bitcoinCodec, exactBitcoin, ofQuorums, ofBooks, ofPrevious),
+		newWithdrawal(t, "coin, by quorum", evmCodec, func(w *world) *paper { return w.evmPaper(eth) }, ofQuorums, ofBooks, ofEVMTemplates),
+		newWithdrawal(t, "exact coin, by quorum", evmCodec, exactCoin, ofQuorums, ofBooks),
+		newWithdrawal(t, "contract call, by quorum", evmCodec, (*world).callPaper, ofQuorums, ofBooks),
+		newWithdrawal(t, "token, by rule", evmCodec, func(w *world) *paper { return w.evmPaper(usd) }, ofRules, ofBooks, ofEVMTemplates),
 	}
 }
 

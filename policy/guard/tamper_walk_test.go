@@ -107,18 +107,47 @@ var evmCodec = codec{
 	},
 }
 
+// callData is call data as its words.
+type callData struct {
+	Selector [4]byte
+	Words    [][32]byte
+}
+
+var callDataCodec = codec{
+	decode: func(b []byte) (any, error) {
+		if len(b) < 4 || (len(b)-4)%32 != 0 {
+			return nil, fmt.Errorf("expected a selector and words, found %d bytes", len(b))
+		}
+		d := &callData{Selector: [4]byte(b)}
+		for at := 4; at < len(b); at += 32 {
+			d.Words = append(d.Words, [32]byte(b[at:]))
+		}
+		return d, nil
+	},
+	encode: func(d any) ([]byte, error) {
+		c := d.(*callData)
+		b := bytes.Clone(c.Selector[:])
+		for _, w := range c.Words {
+			b = append(b, w[:]...)
+		}
+		return b, nil
+	},
+}
+
 // codecs returns what bytes are the encoding of something, with the transactions of one kind of chain.
 func codecs(transaction codec) map[string]codec {
 	return map[string]codec{
-		"Evidence.Intent":                         document[canon.Intent](),
-		"Evidence.Intent>Intent.Request.Document": document[canon.Request](),
-		"Evidence.Approvals[].Document":           document[canon.Approval](),
-		"Evidence.Statements[].Document":          document[canon.Statement](),
-		"Evidence.Addresses[].Entry":              document[canon.BookEntry](),
-		"Evidence.Transaction":                    transaction,
-		"Evidence.Previous[]":                     bitcoinCodec,
-		"Certificate.Reservation":                 document[canon.Reservation](),
-		"Certificate.Acks[].Document":             document[canon.Ack](),
+		"Evidence.Intent":                                           document[canon.Intent](),
+		"Evidence.Intent>Intent.Request.Document":                   document[canon.Request](),
+		"Evidence.Intent>Intent.Request.Document>Request.Call.Data": callDataCodec,
+		"Evidence.Transaction>DynamicFeeTx.Data":                    callDataCodec,
+		"Evidence.Approvals[].Document":                             document[canon.Approval](),
+		"Evidence.Statements[].Document":                            document[canon.Statement](),
+		"Evidence.Addresses[].Entry":                                document[canon.BookEntry](),
+		"Evidence.Transaction":                                      transaction,
+		"Evidence.Previous[]":                                       bitcoinCodec,
+		"Certificate.Reservation":                                   document[canon.Reservation](),
+		"Certificate.Acks[].Document":                               document[canon.Ack](),
 	}
 }
 

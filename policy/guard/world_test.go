@@ -14,6 +14,7 @@ import (
 	"github.com/btcsuite/btcd/wire"
 
 	"github.com/strongroom/strongroom/policy/approval"
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/wallets"
@@ -58,7 +59,7 @@ type world struct {
 	t        testing.TB
 	genesis  canon.Genesis
 	charter  *charter.Charter
-	book     *charter.BookTree
+	book     *book.Tree
 	officers map[canon.Name]approval.Signer
 	now      time.Time
 	group    GroupKey
@@ -80,7 +81,7 @@ var officerKeys = sync.OnceValue(func() map[canon.Name]approval.Signer {
 
 func newWorld(t testing.TB) *world {
 	w := &world{t: t, officers: officerKeys(), now: start, group: GroupKey{ID: "main", Epoch: 1, Public: publicOf("group")}}
-	book, err := charter.BuildBook([]canon.BookEntry{
+	book, err := book.Build([]canon.BookEntry{
 		{Chain: btcChain, Address: payee, Client: "acme", Account: canon.Any, Label: "exchange"},
 		{Chain: evmChain, Address: evmPayee, Client: "acme", Account: canon.Any, Label: "desk"},
 		{Chain: btcChain, Address: stranger, Client: "globex", Account: canon.Any, Label: "another client's"},
@@ -116,7 +117,8 @@ func (w *world) newGenesis() canon.Genesis {
 			{Name: "globex-one", Client: "globex", Number: 3, Kind: canon.Segregated}},
 		Wallets: []canon.Wallet{
 			{Name: "btc-hot", Chain: btcChain, Tier: canon.Hot, Scheme: canon.SchemeMPC, Key: "main", Number: 1, Accounts: []canon.Name{"acme-one", "acme-two", "globex-one"}},
-			{Name: "evm-hot", Chain: evmChain, Tier: canon.Hot, Scheme: canon.SchemeMPC, Key: "main", Number: 2, Accounts: []canon.Name{"acme-one", "acme-two", "globex-one"}, StartNonce: 3}},
+			{Name: "evm-hot", Chain: evmChain, Tier: canon.Hot, Scheme: canon.SchemeMPC, Key: "main", Number: 2, Accounts: []canon.Name{"acme-one", "acme-two", "globex-one"}, StartNonce: 3},
+			{Name: "evm-cold", Chain: evmChain, Tier: canon.Cold, Scheme: canon.SchemeMPC, Key: "main", Number: 3, Accounts: []canon.Name{"acme-one"}}},
 		Limits: []canon.Limit{
 			{Name: "btc-day", Asset: btc, Amount: canon.AmountOf(500_000_000), Window: 86400, Clients: []canon.Name{canon.Any}, Wallets: []canon.Name{canon.Any}},
 			{Name: "eth-day", Asset: eth, Amount: wei(100), Window: 86400, Clients: []canon.Name{canon.Any}, Wallets: []canon.Name{canon.Any}},
@@ -135,7 +137,8 @@ func (w *world) newGenesis() canon.Genesis {
 	for _, name := range []canon.Name{"acme", "globex"} {
 		g.Clients = append(g.Clients, canon.Client{Name: name, Label: canon.Text(name), Keys: []canon.PublicKey{edPublic(string(name))}, Devices: []canon.PublicKey{edPublic("device " + string(name))}})
 	}
-	g.Rules = []canon.Rule{rule("small", canon.ActionAllow, 2_000_000, 1, canon.Quorum{}), rule("large", canon.ActionApprove, 400_000_000, 50, two())}
+	g.Rules = []canon.Rule{rule("small", canon.ActionAllow, 2_000_000, 1, canon.Quorum{}), rule("large", canon.ActionApprove, 400_000_000, 50, two()), callsRule()}
+	g.Calls = calls()
 	return g
 }
 
@@ -154,7 +157,7 @@ func rule(name canon.Name, action canon.Action, satoshi uint64, ether int64, q c
 }
 
 func (w *world) view() View {
-	return View{
+	return View{Book: book.Begin(w.charter).Required(0, 0),
 		Charter: w.charter, Now: w.now,
 		Key:          func(n canon.Name) (GroupKey, bool) { return w.group, n == w.group.ID },
 		HighestIndex: func(_, _ canon.Name, _ uint64) int64 { return 4 },
@@ -245,6 +248,9 @@ func (w *world) encode(p *paper) []byte {
 	if p.approve == nil {
 		rule, quorum = "small", canon.Quorum{}
 	}
+	if p.request.Call != nil {
+		rule = "calls"
+	}
 	p.intent = canon.Intent{Organisation: w.charter.Organisation(), Withdrawal: p.request.WithdrawalID(), Request: signed, Rule: rule, Quorum: quorum,
 		CharterNumber: 1, Charter: w.charter.Digest(), Mode: canon.Template, FeeCap: p.request.FeeCap, NotAfter: p.request.NotAfter}
 	if p.onIntent != nil {
@@ -263,6 +269,9 @@ func (w *world) encode(p *paper) []byte {
 		if proof, ok := w.book.Prove(p.request.Chain, out.Address, p.request.Client); ok {
 			e.Addresses = append(e.Addresses, proof)
 		}
+	}
+	if p.request.Call != nil {
+		w.proveCall(p)
 	}
 	w.encodeTransaction(p)
 	if p.onEnd != nil {
@@ -327,7 +336,7 @@ func (w *world) rejection(name canon.Name, digest canon.Digest) canon.Signed {
 func (w *world) encodeTransaction(p *paper) {
 	if p.tx == nil {
 		b := p.evm
-		if b.Token == nil {
+		if b.Token == nil && b.Data == nil {
 			b.Value, b.Amount = b.Amount, nil
 		}
 		payload, err := ethereum.Build(b)

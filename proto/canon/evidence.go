@@ -8,7 +8,7 @@ type Evidence struct {
 	Intent       []byte      `cbor:"2,keyasint"`
 	Approvals    []Signed    `cbor:"3,keyasint"` // of Approval
 	Statements   []Signed    `cbor:"4,keyasint"` // of Statement, all that are known about the intent
-	Addresses    []BookProof `cbor:"5,keyasint"` // one for each outside address
+	Addresses    []BookProof `cbor:"5,keyasint"` // for each outside address, one under each version of the book that signers may ask for
 	Transaction  []byte      `cbor:"6,keyasint"` // Bitcoin: unsigned, without witness; EVM: unsigned EIP-2718 payload
 	Previous     [][]byte    `cbor:"7,keyasint"` // Bitcoin: the whole transaction behind each distinct input txid
 	Inputs       []OwnPath   `cbor:"8,keyasint"` // every input; EVM: the sender, at position 0

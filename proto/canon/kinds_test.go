@@ -8,6 +8,7 @@ import (
 var kinds = []Document{
 	&Genesis{}, &Request{}, &Intent{}, &Approval{}, &Statement{}, &BookEntry{}, &Evidence{}, &Reservation{}, &Ack{},
 	&Certificate{}, &Address{}, &Session{}, &Envelope{}, &Amendment{}, &Held{}, &Head{}, &CharterEntry{},
+	&BookRoot{}, &BookUpdate{}, &BookChange{},
 }
 
 // sample returns a valid document of d's kind in which every field, to the last leaf, has a value that is not its zero.
@@ -84,6 +85,12 @@ func fix(d Document) {
 		for i := range d.Assets {
 			d.Assets[i].Decimals = uint64(8 + i)
 		}
+		for i := range d.Calls {
+			d.Calls[i].Contract, d.Calls[i].Signature = d.Calls[i].Contract[:20], "stake(uint256,address)"
+			a := d.Calls[i].Arguments
+			a[0] = ArgumentRule{Allow: ArgumentEqual, Values: a[0].Values}
+			a[1] = ArgumentRule{Allow: ArgumentAtMost, Max: a[1].Max, Pays: a[1].Pays[:1]}
+		}
 	case *Request:
 		d.NotBefore, d.NotAfter = 1_700_000_000, 1_700_003_600
 		d.Call = nil
@@ -96,6 +103,14 @@ func fix(d Document) {
 		d.NotAfter = 1_700_000_000
 	case *BookEntry:
 		d.Proof = 1
+	case *BookUpdate:
+		for i := range d.Approvals {
+			fixSigned(&d.Approvals[i])
+		}
+	case *BookChange:
+		for i := range d.Add {
+			d.Add[i].Proof = 1
+		}
 	case *Evidence:
 		for i := range d.Approvals {
 			fixSigned(&d.Approvals[i])

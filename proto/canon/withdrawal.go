@@ -261,11 +261,12 @@ func (e BookEntry) Check() error {
 	return sized("address", e.Address, 1, 128)
 }
 
-// BookProof shows that an entry is in the book: an RFC 6962 inclusion proof for the book's size.
+// BookProof shows that an entry is in one version of the book: an RFC 6962 inclusion proof for that version's size.
 type BookProof struct {
 	Entry []byte   `cbor:"1,keyasint"` // encoding of BookEntry
 	Index uint64   `cbor:"2,keyasint"`
 	Path  []Digest `cbor:"3,keyasint"`
+	Root  Digest   `cbor:"4,keyasint"` // of the version
 }
 
 // Check refuses proofs longer than any tree's.

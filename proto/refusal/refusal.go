@@ -14,6 +14,8 @@ type Failure struct {
 	Field    string // field of the document or transaction, for example "outputs[0].amount"
 	Expected string
 	Found    string
+	// Until is the second, since the Unix epoch, from which on the check passes if nothing changes but the clock; 0 if time does not help.
+	Until uint64 `cbor:"Until,omitempty"`
 }
 
 // String returns the failure in one line.
@@ -33,6 +35,18 @@ func (r *Refusal) Error() string {
 		lines[i] = f.String()
 	}
 	return "refused: " + strings.Join(lines, "; ")
+}
+
+// Until returns the second, since the Unix epoch, from which on every failed check passes if nothing changes but the clock: whoever asked must
+// wait until then. It is false if one of them does not pass by waiting.
+func (r *Refusal) Until() (second uint64, waits bool) {
+	for _, f := range r.Failures {
+		if f.Until == 0 {
+			return 0, false
+		}
+		second = max(second, f.Until)
+	}
+	return second, len(r.Failures) > 0
 }
 
 // New returns a refusal for one failed check.
@@ -57,6 +71,11 @@ type List struct {
 // Add notes a failed check.
 func (l *List) Add(rule, field, expected, found string) {
 	l.failures = append(l.failures, Failure{Rule: rule, Field: field, Expected: expected, Found: found})
+}
+
+// AddUntil notes a failed check that passes from a second on, since the Unix epoch, if nothing changes but the clock; 0 is Add.
+func (l *List) AddUntil(until uint64, rule, field, expected, found string) {
+	l.failures = append(l.failures, Failure{Rule: rule, Field: field, Expected: expected, Found: found, Until: until})
 }
 
 // Join notes what err refused, or err itself under rule and field if it is no refusal. A nil err is no failure.

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -50,6 +51,9 @@ func (e *Error) GRPCStatus() *status.Status {
 		for key, text := range map[string]string{"rule": f.Rule, "field": f.Field, "expected": f.Expected, "found": f.Found} {
 			info.Metadata[key] = clip(text, maxText)
 			budget -= len(info.Metadata[key])
+		}
+		if f.Until != 0 {
+			info.Metadata["until"] = strconv.FormatUint(f.Until, 10)
 		}
 		if budget < 0 {
 			break
@@ -110,7 +114,11 @@ func FromStatus(err error) error {
 			continue
 		}
 		m := info.GetMetadata()
-		r.Failures = append(r.Failures, refusal.Failure{Rule: m["rule"], Field: m["field"], Expected: m["expected"], Found: m["found"]})
+		until, err := strconv.ParseUint(m["until"], 10, 64)
+		if err != nil {
+			until = 0 // also where there is none: time does not help, as far as this side knows
+		}
+		r.Failures = append(r.Failures, refusal.Failure{Rule: m["rule"], Field: m["field"], Expected: m["expected"], Found: m["found"], Until: until})
 	}
 	if len(r.Failures) == 0 {
 		return err

@@ -20,7 +20,7 @@ func TestAnyRefusalOfModestSizeRoundTrips(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.StringN(0, 100, maxText)
 		want := &refusal.Refusal{Failures: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) refusal.Failure {
-			return refusal.Failure{Rule: text.Draw(t, "rule"), Field: text.Draw(t, "field"), Expected: text.Draw(t, "expected"), Found: text.Draw(t, "found")}
+			return refusal.Failure{Rule: text.Draw(t, "rule"), Field: text.Draw(t, "field"), Expected: text.Draw(t, "expected"), Found: text.Draw(t, "found"), Until: rapid.Uint64().Draw(t, "until")}
 		}), 1, 20).Draw(t, "failures")}
 		got := refusal.Of(FromStatus(ToStatus(fmt.Errorf("wrapped: %w", want))))
 		if got == nil || fmt.Sprintf("%q", got.Failures) != fmt.Sprintf("%q", want.Failures) {

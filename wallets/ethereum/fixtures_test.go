@@ -3,6 +3,7 @@ package ethereum
 import (
 	"encoding/hex"
 	"math/big"
+	"slices"
 	"testing"
 
 	"github.com/btcsuite/btcd/btcec/v2"
@@ -38,6 +39,14 @@ func native() BuildParams {
 func erc20() BuildParams {
 	p := native()
 	p.Gas, p.Value, p.Token, p.Amount = 65_000, nil, &token, big.NewInt(2_500_000)
+	return p
+}
+
+// call is approve(receiver, 5) on the token.
+func call() BuildParams {
+	p := native()
+	word := func(b ...byte) []byte { return append(make([]byte, 32-len(b)), b...) }
+	p.Gas, p.To, p.Value, p.Data = 65_000, token, nil, slices.Concat([]byte{0x09, 0x5e, 0xa7, 0xb3}, word(receiver[:]...), word(5))
 	return p
 }
 
@@ -81,10 +90,15 @@ func drawParams(t *rapid.T) BuildParams {
 		To:      addresses().Draw(t, "to"),
 	}
 	p.Tip = new(big.Int).Mod(words(128).Draw(t, "tip"), p.FeeCap)
-	if rapid.Bool().Draw(t, "token") {
+	switch rapid.IntRange(0, 2).Draw(t, "sort") {
+	case 0:
 		contract := addresses().Draw(t, "contract")
 		p.Token, p.Amount = &contract, words(256).Draw(t, "amount")
-	} else {
+	case 1:
+		n := 4 + 32*rapid.IntRange(0, MaxWords).Draw(t, "words")
+		p.Data = rapid.SliceOfN(rapid.Byte(), n, n).Filter(func(b []byte) bool { return !isTransfer(b) }).Draw(t, "data")
+		p.Value = words(248).Draw(t, "value")
+	default:
 		p.Value = words(248).Draw(t, "value")
 	}
 	return p

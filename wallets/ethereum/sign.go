@@ -60,7 +60,7 @@ func VerifySigned(raw []byte, want [20]byte) ([]byte, error) {
 		return nil, fmt.Errorf("signed transaction: size: expected at most %d bytes, found %d", MaxSigned, len(raw))
 	}
 	if len(raw) == 0 || raw[0] != transactionType {
-		return nil, fmt.Errorf("signed transaction: type: expected %d (EIP-1559), found %x", transactionType, raw[:min(len(raw), 1)])
+		return nil, fmt.Errorf("signed transaction: type: expected %d (EIP-1559), found %s", transactionType, typeName(raw))
 	}
 	var f signedFields
 	if err := rlp.DecodeBytes(raw[1:], &f); err != nil {

@@ -106,13 +106,13 @@ func TestVerifySignedRefusesHighSAndForeignForms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// go-ethereum signs these two; neither is of a form that this service sends.
+	// go-ethereum signs these three; none is of a form that this service sends.
 	signer := types.LatestSignerForChainID(big.NewInt(1))
 	legacy := types.MustSignNewTx(key().ToECDSA(), signer, &types.LegacyTx{Nonce: 7, GasPrice: gwei, Gas: 21_000, To: peerOf(native()).To, Value: big.NewInt(1)})
-	approve := peerOf(erc20())
-	copy(approve.Data, []byte{0x09, 0x5e, 0xa7, 0xb3})
-	call := types.MustSignNewTx(key().ToECDSA(), signer, approve)
-	for name, tx := range map[string]*types.Transaction{"legacy": legacy, "approve": call} {
+	cut, creation := peerOf(erc20()), peerOf(native())
+	cut.Data, creation.To = cut.Data[:67], nil
+	odd, created := types.MustSignNewTx(key().ToECDSA(), signer, cut), types.MustSignNewTx(key().ToECDSA(), signer, creation)
+	for name, tx := range map[string]*types.Transaction{"legacy": legacy, "odd call data": odd, "contract creation": created} {
 		raw, err := tx.MarshalBinary()
 		if err != nil {
 			t.Fatal(err)

@@ -8,9 +8,9 @@ import (
 	"github.com/strongroom/strongroom/wallets"
 )
 
-// Summary says in plain lines what a payload does: what is paid to whom, by which token, the fee at most, nonce and gas. Everything comes
-// from the payload; chain, coin (the chain's own asset) and the look-up of token assets come from a verified charter. It refuses a
-// payload that Parse refuses, another chain's, and tokens that the charter does not know.
+// Summary says in plain lines what a payload does: what is paid to whom, by which token, or which contract is called with which words, the
+// fee at most, nonce and gas. Everything comes from the payload; chain, coin (the chain's own asset) and the look-up of token assets come
+// from a verified charter. It refuses a payload that Parse refuses, another chain's, and tokens that the charter does not know.
 func Summary(payload []byte, chain canon.Chain, coin canon.Asset, asset func(canon.AssetID) (canon.Asset, bool)) ([]string, error) {
 	t, err := Parse(payload)
 	if err != nil {
@@ -24,7 +24,11 @@ func Summary(payload []byte, chain canon.Chain, coin canon.Asset, asset func(can
 		return nil, fmt.Errorf("payload: chain_id: expected %d, found %d", number, t.ChainID)
 	}
 	lines := []string{"network " + wallets.EscapeText(string(chain.ID))}
-	pay, err := paymentLines(t, chain, coin, asset)
+	effect := func() ([]string, error) { return paymentLines(t, chain, coin, asset) }
+	if t.Call != nil {
+		effect = func() ([]string, error) { return callLines(t, chain, coin) }
+	}
+	pay, err := effect()
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +66,23 @@ func paymentLines(t *Transaction, chain canon.Chain, coin canon.Asset, asset fun
 		return nil, err
 	}
 	return append([]string{fmt.Sprintf("pay %s to %s", text, address)}, lines...), nil
+}
+
+// callLines names a call by its selector and words: what they mean is said by the charter's signature of the function.
+func callLines(t *Transaction, chain canon.Chain, coin canon.Asset) ([]string, error) {
+	contract, err := wallets.AddressText(chain, t.Call.Contract[:])
+	if err != nil {
+		return nil, err
+	}
+	sent, err := show(t.Value, coin)
+	if err != nil {
+		return nil, err
+	}
+	lines := []string{fmt.Sprintf("call the function 0x%x of the contract %s and send %s with it", t.Call.Selector, contract, sent)}
+	for i, w := range t.Call.Words {
+		lines = append(lines, fmt.Sprintf("argument %d: 0x%x", i+1, w))
+	}
+	return lines, nil
 }
 
 // TokenAsset returns the CAIP-19 id of an ERC-20 token.

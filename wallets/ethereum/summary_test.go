@@ -32,6 +32,14 @@ func TestSummaryShowsWhatTheBytesDo(t *testing.T) {
 			"fee at most 0.00195 ETH: 65000 gas at no more than 30000000000 wei, of which 1000000000 wei tip",
 			"nonce 7",
 		}},
+		"call": {call(), []string{
+			"network eip155:1",
+			"call the function 0x095ea7b3 of the contract 0xcc00000000000000000000000000000000000002 and send 0 ETH with it",
+			"argument 1: 0x000000000000000000000000aa00000000000000000000000000000000000001",
+			"argument 2: 0x0000000000000000000000000000000000000000000000000000000000000005",
+			"fee at most 0.00195 ETH: 65000 gas at no more than 30000000000 wei, of which 1000000000 wei tip",
+			"nonce 7",
+		}},
 	} {
 		lines, err := Summary(mustBuild(t, c.of), chain, coin, assets)
 		found := strings.Split(strings.ToLower(strings.Join(lines, "\n")), "\n") // the checksum's letters are tested elsewhere

@@ -21,14 +21,13 @@ func transferData(to [20]byte, amount *big.Int) []byte {
 	return data
 }
 
-// parseTransfer reads call data: none for a transfer of the chain's coin, or exactly one token transfer without value.
+// isTransfer reports whether call data has the selector of a token transfer.
+func isTransfer(data []byte) bool { return bytes.HasPrefix(data, transferSelector[:]) }
+
+// parseTransfer reads call data with the selector of a token transfer: exactly its two words, and no value beside it.
 func parseTransfer(token [20]byte, value *big.Int, data []byte) (*TokenTransfer, error) {
-	if len(data) == 0 {
-		return nil, nil
-	}
-	if len(data) != transferSize || !bytes.Equal(data[:4], transferSelector[:]) {
-		return nil, fmt.Errorf("data: expected none, or the selector %x of transfer(address,uint256) and %d bytes in all, found %x and %d bytes",
-			transferSelector, transferSize, data[:min(len(data), 4)], len(data))
+	if len(data) != transferSize {
+		return nil, fmt.Errorf("data: expected %d bytes for transfer(address,uint256), found %d", transferSize, len(data))
 	}
 	if padding := data[4 : 4+12]; !bytes.Equal(padding, make([]byte, 12)) {
 		return nil, fmt.Errorf("data: to: expected 12 zero bytes before the address, found %x", padding)

@@ -17,27 +17,29 @@ import (
 const (
 	// transactionType is the EIP-2718 type of EIP-1559 transactions.
 	transactionType = 0x02
-	// MaxPayload is the largest payload that Parse reads, in bytes. The largest that passes takes 185.
-	MaxPayload = 256
+	// MaxPayload is the largest payload that Parse reads, in bytes. The largest that passes, a call with MaxWords words, takes 661.
+	MaxPayload = 768
 	// MaxSigned is the largest signed transaction that VerifySigned reads, in bytes.
 	MaxSigned = MaxPayload + 68
 	// MinGas is what the smallest transaction takes (EIP-2, Yellow Paper appendix G: G_transaction).
 	MinGas = 21_000
-	// MaxGas is above what any transfer takes and bounds what a hostile gas limit can cost.
+	// MaxGas is above what a transfer or a call takes and bounds what a hostile gas limit can cost.
 	MaxGas = 30_000_000
 )
 
-// Transaction is an unsigned transaction as Parse understood it.
+// Transaction is an unsigned transaction as Parse understood it: a token transfer, a contract call, or if it is neither a transfer of the chain's
+// coin.
 type Transaction struct {
 	ChainID  uint64
 	Nonce    uint64
 	Tip      *big.Int // max priority fee per gas, wei
 	FeeCap   *big.Int // max fee per gas, wei
 	Gas      uint64   // gas limit
-	To       [20]byte // receiver, or the token of Transfer
+	To       [20]byte // receiver, the token of Transfer, or the contract of Call
 	Value    *big.Int // wei
-	Data     []byte   // call data of Transfer, else empty
+	Data     []byte   // call data of Transfer or Call, else empty
 	Transfer *TokenTransfer
+	Call     *ContractCall
 }
 
 // TokenTransfer is a call of transfer(address,uint256) (ERC-20).
@@ -54,14 +56,14 @@ type fields struct {
 	Tip        *big.Int
 	FeeCap     *big.Int
 	Gas        uint64
-	To         [20]byte // contract creation, an empty string here, does not decode
+	To         [20]byte // contract creation, an empty string here, does not decode: whatElse names it
 	Value      *big.Int
 	Data       []byte
 	AccessList []struct{}
 }
 
-// BuildParams says what to pay. Without Token, Value wei go to To and Amount is nil. With Token, Amount base units of it go to To and
-// Value is nil.
+// BuildParams says what to pay or to call. Without Token, Value wei go to To and Amount is nil. With Token, Amount base units of it go to To
+// and Value is nil. With Data, the contract at To is called with it and Value, which may be nil; there is no Token.
 type BuildParams struct {
 	ChainID     uint64
 	Nonce       uint64
@@ -71,6 +73,7 @@ type BuildParams struct {
 	Value       *big.Int
 	Token       *[20]byte
 	Amount      *big.Int
+	Data        []byte
 }
 
 // Build returns the unsigned payload 0x02 ‖ rlp([chain id, nonce, tip, fee cap, gas, to, value, data, []]) of EIP-1559: what Digest
@@ -80,23 +83,43 @@ func Build(p BuildParams) ([]byte, error) {
 	if p.To == ([20]byte{}) {
 		return nil, fmt.Errorf("to: expected an address other than zero, found zero")
 	}
-	if p.Token == nil {
-		if p.Amount != nil {
-			return nil, fmt.Errorf("amount: expected none without a token, found %s", p.Amount)
-		}
-	} else {
-		if p.Value != nil && p.Value.Sign() != 0 {
-			return nil, fmt.Errorf("value: expected none with a token, found %s", p.Value)
-		}
-		if err := checkWord("amount", p.Amount); err != nil {
-			return nil, err
-		}
-		f.To, f.Value, f.Data = *p.Token, new(big.Int), transferData(p.To, p.Amount)
+	if err := p.carry(&f); err != nil {
+		return nil, err
 	}
 	if err := f.check(); err != nil {
 		return nil, err
 	}
 	return encode(f)
+}
+
+// carry puts receiver, value and call data of a token transfer or a contract call into f.
+func (p *BuildParams) carry(f *fields) error {
+	if p.Token == nil && p.Amount != nil {
+		return fmt.Errorf("amount: expected none without a token, found %s", p.Amount)
+	}
+	if len(p.Data) > 0 {
+		if p.Token != nil {
+			return fmt.Errorf("data: expected none with a token, found %d bytes", len(p.Data))
+		}
+		if _, err := ParseCall(p.To, p.Data); err != nil {
+			return err
+		}
+		if f.Data = p.Data; p.Value == nil {
+			f.Value = new(big.Int)
+		}
+		return nil
+	}
+	if p.Token == nil {
+		return nil
+	}
+	if p.Value != nil && p.Value.Sign() != 0 {
+		return fmt.Errorf("value: expected none with a token, found %s", p.Value)
+	}
+	if err := checkWord("amount", p.Amount); err != nil {
+		return err
+	}
+	f.To, f.Value, f.Data = *p.Token, new(big.Int), transferData(p.To, p.Amount)
+	return nil
 }
 
 // Parse reads an unsigned payload. It refuses everything that Build would not have made, naming the field.
@@ -105,11 +128,12 @@ func Parse(payload []byte) (*Transaction, error) {
 		return nil, fmt.Errorf("payload: size: expected at most %d bytes, found %d", MaxPayload, len(payload))
 	}
 	if len(payload) == 0 || payload[0] != transactionType {
-		return nil, fmt.Errorf("payload: type: expected %d (EIP-1559), found %x", transactionType, payload[:min(len(payload), 1)])
+		return nil, fmt.Errorf("payload: type: expected %d (EIP-1559), found %s", transactionType, typeName(payload))
 	}
 	var f fields
 	if err := rlp.DecodeBytes(payload[1:], &f); err != nil {
-		return nil, fmt.Errorf("payload: expected the RLP list of an unsigned EIP-1559 transaction to an address, without access list: %w", err)
+		return nil, fmt.Errorf("payload: expected the RLP list of an unsigned EIP-1559 transaction to an address, without access list, found %s: %w",
+			whatElse(payload[1:]), err)
 	}
 	if err := f.check(); err != nil {
 		return nil, fmt.Errorf("payload: %w", err)
@@ -122,7 +146,13 @@ func Parse(payload []byte) (*Transaction, error) {
 		return nil, fmt.Errorf("payload: expected canonical RLP of %d bytes, found %d other bytes", len(again), len(payload))
 	}
 	t := &Transaction{ChainID: f.ChainID, Nonce: f.Nonce, Tip: f.Tip, FeeCap: f.FeeCap, Gas: f.Gas, To: f.To, Value: f.Value, Data: f.Data}
-	t.Transfer, err = parseTransfer(f.To, f.Value, f.Data)
+	switch {
+	case len(f.Data) == 0:
+	case isTransfer(f.Data):
+		t.Transfer, err = parseTransfer(f.To, f.Value, f.Data)
+	default:
+		t.Call, err = parseWords(f.To, f.Data)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("payload: %w", err)
 	}

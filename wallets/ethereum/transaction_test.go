@@ -19,7 +19,10 @@ import (
 
 // peerOf is the same transaction as go-ethereum has it. The call data is put together by hand.
 func peerOf(p BuildParams) *types.DynamicFeeTx {
-	to, value, data := common.Address(p.To), p.Value, []byte(nil)
+	to, value, data := common.Address(p.To), p.Value, p.Data
+	if value == nil {
+		value = new(big.Int)
+	}
 	if p.Token != nil {
 		data = append(data, crypto.Keccak256([]byte("transfer(address,uint256)"))[:4]...)
 		data = append(data, common.LeftPadBytes(p.To[:], 32)...)
@@ -79,6 +82,16 @@ func checkParsed(t *rapid.T, p BuildParams, found *Transaction) {
 	if found.ChainID != p.ChainID || found.Nonce != p.Nonce || found.Gas != p.Gas || found.Tip.Cmp(p.Tip) != 0 || found.FeeCap.Cmp(p.FeeCap) != 0 {
 		t.Fatalf("expected %+v, found %+v", p, found)
 	}
+	if p.Data != nil {
+		c := found.Call
+		if c == nil || found.Transfer != nil || found.To != p.To || c.Contract != p.To || found.Value.Cmp(p.Value) != 0 || !bytes.Equal(c.Data(), p.Data) {
+			t.Fatalf("expected %+v, found %+v", p, found)
+		}
+		return
+	}
+	if found.Call != nil {
+		t.Fatalf("expected %+v, found %+v", p, found)
+	}
 	if p.Token == nil {
 		if found.Transfer != nil || found.To != p.To || found.Value.Cmp(p.Value) != 0 || len(found.Data) != 0 {
 			t.Fatalf("expected %+v, found %+v", p, found)
@@ -130,18 +143,22 @@ func TestParseNamesTheFieldItRefuses(t *testing.T) {
 		"fee beyond":           {native(), func(r *raw) { r.FeeCap = new(big.Int).Rsh(huge, 1) }, "value, gas, fee_cap"},
 		"little gas":           {native(), func(r *raw) { r.Gas = big.NewInt(20_999) }, "gas: expected 21000 to 30000000, found 20999"},
 		"much gas":             {native(), func(r *raw) { r.Gas = big.NewInt(30_000_001) }, "gas"},
-		"creation":             {native(), func(r *raw) { r.To = nil }, "To"},
+		"creation":             {native(), func(r *raw) { r.To = nil }, "found a contract creation"},
 		"long address":         {native(), func(r *raw) { r.To = make([]byte, 21) }, "To"},
 		"zero address":         {native(), func(r *raw) { r.To = make([]byte, 20) }, "to: expected an address other than zero"},
 		"value beyond":         {native(), func(r *raw) { r.Value = huge }, "value: expected 0 to 2^256-1"},
 		"access list": {native(), func(r *raw) {
 			r.AccessList = types.AccessList{{Address: common.Address{1}, StorageKeys: []common.Hash{{2}}}}
-		}, "AccessList"},
-		"one byte of data":   {native(), func(r *raw) { r.Data = []byte{1} }, "data: expected none"},
-		"cut transfer":       {erc20(), func(r *raw) { r.Data = r.Data[:67] }, "data: expected none, or the selector"},
-		"long transfer":      {erc20(), func(r *raw) { r.Data = append(r.Data, 0) }, "data: expected none, or the selector"},
-		"approve":            {erc20(), func(r *raw) { copy(r.Data, crypto.Keccak256([]byte("approve(address,uint256)"))) }, "data"},
-		"approve, exactly":   {erc20(), func(r *raw) { copy(r.Data, []byte{0x09, 0x5e, 0xa7, 0xb3}) }, "data: expected none, or the selector a9059cbb"},
+		}, "found an access list"},
+		"creation by code":   {native(), func(r *raw) { r.To, r.Data = nil, []byte{0x60, 0x80, 0x60, 0x40, 0x52} }, "found a contract creation"},
+		"one byte of data":   {native(), func(r *raw) { r.Data = []byte{1} }, "data: expected the selector of a function, 4 bytes, and up to 16 words of 32 bytes, found 1 bytes"},
+		"cut call":           {call(), func(r *raw) { r.Data = r.Data[:67] }, "words of 32 bytes, found 67 bytes that begin with 095ea7b3"},
+		"long call":          {call(), func(r *raw) { r.Data = append(r.Data, 0) }, "words of 32 bytes, found 69 bytes"},
+		"17 words":           {call(), func(r *raw) { r.Data = make([]byte, 4+17*32) }, "up to 16 words of 32 bytes, found 548 bytes that begin with 00000000"},
+		"cut transfer":       {erc20(), func(r *raw) { r.Data = r.Data[:67] }, "data: expected 68 bytes for transfer(address,uint256), found 67"},
+		"transfer of a word": {erc20(), func(r *raw) { r.Data = r.Data[:36] }, "data: expected 68 bytes for transfer(address,uint256), found 36"},
+		"transfer's name":    {erc20(), func(r *raw) { r.Data = r.Data[:4] }, "data: expected 68 bytes for transfer(address,uint256), found 4"},
+		"long transfer":      {erc20(), func(r *raw) { r.Data = append(r.Data, 0) }, "data: expected 68 bytes for transfer(address,uint256), found 69"},
 		"dirty address":      {erc20(), func(r *raw) { r.Data[4] = 1 }, "data: to: expected 12 zero bytes"},
 		"dirty address, end": {erc20(), func(r *raw) { r.Data[15] = 1 }, "data: to: expected 12 zero bytes"},
 		"transfer to zero":   {erc20(), func(r *raw) { clear(r.Data[16:36]) }, "data: to: expected an address other than zero"},
@@ -155,7 +172,7 @@ func TestParseNamesTheFieldItRefuses(t *testing.T) {
 			t.Errorf("%s: expected a refusal with %q, found %v", name, c.field, err)
 		}
 	}
-	for _, p := range []BuildParams{native(), erc20()} {
+	for _, p := range []BuildParams{native(), erc20(), call()} {
 		if _, err := Parse(rawOf(p).payload(t)); err != nil {
 			t.Errorf("without a change: %v", err)
 		}
@@ -168,22 +185,28 @@ func TestParseRefusesBytesOfAnotherForm(t *testing.T) {
 	at := bytes.Index(good, []byte{0x94, 0xaa}) // the address, after the gas limit of 2 bytes
 	padded := append(append(bytes.Clone(good[:at-3]), 0x83, 0), good[at-2:]...)
 	padded[1]++
-	for name, bad := range map[string][]byte{
-		"nothing":           nil,
-		"type alone":        {2},
-		"type 1":            append([]byte{1}, good[1:]...),
-		"type 3":            append([]byte{3}, good[1:]...),
-		"legacy":            good[1:],
-		"trailing byte":     append(long, 0),
-		"cut":               good[:len(good)-1],
-		"leading zero":      padded,
-		"signed":            signedNative(t),
-		"long list header":  append([]byte{2, 0xf8, good[1] - 0xc0}, good[2:]...),
-		"fewer fields":      {2, 0xc2, 1, 7},
-		"a string, no list": {2, 0x81, 0xff},
+	for name, c := range map[string]struct {
+		bad []byte
+		is  string // what the refusal calls it
+	}{
+		"nothing":           {nil, "found nothing"},
+		"type alone":        {[]byte{2}, "no such list"},
+		"type 0":            {append([]byte{0}, good[1:]...), "found an unknown type (0)"},
+		"type 1":            {append([]byte{1}, good[1:]...), "found an EIP-2930 access list transaction (type 1)"},
+		"type 3":            {append([]byte{3}, good[1:]...), "found EIP-4844 blobs (type 3)"},
+		"type 4":            {append([]byte{4}, good[1:]...), "found EIP-7702 authorisations (type 4)"},
+		"type 5":            {append([]byte{5}, good[1:]...), "found an unknown type (5)"},
+		"legacy":            {good[1:], "found a legacy transaction"},
+		"trailing byte":     {append(long, 0), "no such list"},
+		"cut":               {good[:len(good)-1], "no such list"},
+		"leading zero":      {padded, "found another"},
+		"signed":            {signedNative(t), "found a signed transaction"},
+		"long list header":  {append([]byte{2, 0xf8, good[1] - 0xc0}, good[2:]...), "no such list"},
+		"fewer fields":      {[]byte{2, 0xc2, 1, 7}, "found a list of 2 fields"},
+		"a string, no list": {[]byte{2, 0x81, 0xff}, "no such list"},
 	} {
-		if _, err := Parse(bad); err == nil {
-			t.Errorf("%s: %x was read", name, bad)
+		if _, err := Parse(c.bad); err == nil || !strings.Contains(err.Error(), c.is) {
+			t.Errorf("%s: expected a refusal with %q, found %v", name, c.is, err)
 		}
 	}
 }
@@ -209,6 +232,10 @@ func TestBuildRefusesParametersByName(t *testing.T) {
 		"zero token":        {erc20(), func(p *BuildParams) { p.Token = new([20]byte) }, "to"},
 		"token to nobody":   {erc20(), func(p *BuildParams) { p.To = [20]byte{} }, "to"},
 		"negative amount":   {erc20(), func(p *BuildParams) { p.Amount = big.NewInt(-5) }, "amount"},
+		"call and token":    {call(), func(p *BuildParams) { p.Token = &token }, "data"},
+		"call of transfer":  {erc20(), func(p *BuildParams) { p.Token, p.Amount, p.Data = nil, nil, transferData(receiver, gwei) }, "data"},
+		"call, odd data":    {call(), func(p *BuildParams) { p.Data = p.Data[:5] }, "data"},
+		"call, amount":      {call(), func(p *BuildParams) { p.Amount = gwei }, "amount"},
 		"a tip above a cap": {erc20(), func(p *BuildParams) { p.FeeCap = big.NewInt(1) }, "tip, fee_cap"},
 	} {
 		p := c.of
@@ -251,7 +278,9 @@ func TestChainNumberReadsCAIP2(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(mustBuild(f, native()))
 	f.Add(mustBuild(f, erc20()))
+	f.Add(mustBuild(f, call()))
 	f.Add([]byte{2, 0xc0})
+	f.Add([]byte{4, 0xc0})
 	f.Add([]byte{2, 0xf8, 0xff})
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		found, err := Parse(payload)
@@ -261,6 +290,9 @@ func FuzzParse(f *testing.F) {
 		p := BuildParams{ChainID: found.ChainID, Nonce: found.Nonce, Tip: found.Tip, FeeCap: found.FeeCap, Gas: found.Gas, To: found.To, Value: found.Value}
 		if x := found.Transfer; x != nil {
 			p.To, p.Value, p.Token, p.Amount = x.To, nil, &x.Token, x.Amount
+		}
+		if c := found.Call; c != nil {
+			p.Data = c.Data()
 		}
 		again, err := Build(p)
 		if err != nil || !bytes.Equal(again, payload) {
@@ -277,10 +309,16 @@ func TestTheLargestTransactionFits(t *testing.T) {
 	full := [20]byte(bytes.Repeat([]byte{0xff}, 20))
 	p := BuildParams{ChainID: math.MaxUint64, Nonce: math.MaxUint64 - 1, Tip: most(231), FeeCap: most(231), Gas: MaxGas, To: full, Value: most(252)}
 	k := key()
-	for _, p := range []BuildParams{p, {ChainID: p.ChainID, Nonce: p.Nonce, Tip: p.Tip, FeeCap: p.FeeCap, Gas: p.Gas, To: full, Token: &full, Amount: most(256)}} {
+	called, largest := p, 0
+	called.Data = bytes.Repeat([]byte{0xff}, 4+MaxWords*32)
+	for _, p := range []BuildParams{p, {ChainID: p.ChainID, Nonce: p.Nonce, Tip: p.Tip, FeeCap: p.FeeCap, Gas: p.Gas, To: full, Token: &full, Amount: most(256)}, called} {
 		payload := mustBuild(t, p)
+		largest = max(largest, len(payload))
 		if _, err := Finalise(payload, sign(k, Digest(payload)), publicOf(k)); err != nil {
 			t.Errorf("%d bytes: %v", len(payload), err)
 		}
+	}
+	if largest > MaxPayload || MaxPayload-largest > 128 {
+		t.Errorf("expected the largest payload a little below %d bytes, found %d", MaxPayload, largest)
 	}
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/strongroom/strongroom/internal/config/genesis"
 	"github.com/strongroom/strongroom/policy/approval"
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/rpc"
@@ -45,7 +46,7 @@ type Organisation struct {
 	Dir     string
 	Genesis *genesis.Charter
 	Charter *charter.Charter
-	Book    *charter.BookTree
+	Book    *book.Tree
 }
 
 // Node names.
@@ -71,7 +72,7 @@ func NewFrom(dir string, change func(*canon.Genesis), edit ...string) (*Organisa
 	if err != nil {
 		return nil, err
 	}
-	book, err := charter.BuildBook(c.Entries)
+	book, err := book.Build(c.Entries)
 	if err != nil {
 		return nil, err
 	}

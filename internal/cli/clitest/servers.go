@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/fxamacker/cbor/v2"
 	"google.golang.org/grpc"
@@ -31,6 +32,7 @@ type Coordinator struct {
 	pb.UnimplementedAuditServiceServer
 	pb.UnimplementedOperationServiceServer
 	Amendments Amendments
+	Library    Library
 
 	mu          sync.Mutex
 	Pending     []*pb.PendingIntent
@@ -42,6 +44,8 @@ type Coordinator struct {
 	Checkpoint  []byte
 	Leaves      [][]byte
 	Status      *pb.GetStatusResponse
+	// Hang, if it is there, keeps GetIntent from answering; it is told each caller's context.
+	Hang func(context.Context)
 	// Create answers CreateWithdrawal.
 	Create     func(*pb.Signed) (*pb.Withdrawal, error)
 	Approvals  []*pb.Signed
@@ -62,7 +66,10 @@ func (c *Coordinator) ListPendingIntents(_ context.Context, r *pb.ListPendingInt
 }
 
 // GetIntent implements pb.ApprovalServiceServer.
-func (c *Coordinator) GetIntent(_ context.Context, r *pb.GetIntentRequest) (*pb.PendingIntent, error) {
+func (c *Coordinator) GetIntent(ctx context.Context, r *pb.GetIntentRequest) (*pb.PendingIntent, error) {
+	if c.Hang != nil {
+		c.Hang(ctx)
+	}
 	for _, p := range slices.Concat(c.Pending, c.Closed) {
 		if p.GetName() == r.GetName() {
 			return p, nil
@@ -169,6 +176,7 @@ type Node struct {
 	pb.UnimplementedOfficerServiceServer
 	pb.UnimplementedSignerServiceServer
 	Amendments Amendments
+	Books      Books
 
 	mu         sync.Mutex
 	Status     *pb.SignerStatus
@@ -213,6 +221,7 @@ func (o *Organisation) ServeCoordinator(c *Coordinator) (address string, stop fu
 	if err := c.Amendments.begin(o, ""); err != nil {
 		return "", nil, err
 	}
+	c.Library.begin(o, &c.Amendments)
 	ca, err := o.ca()
 	if err != nil {
 		return "", nil, err
@@ -222,8 +231,11 @@ func (o *Organisation) ServeCoordinator(c *Coordinator) (address string, stop fu
 	server, err := rpc.NewServer(rpc.ServerConfig{
 		TLS: rpc.ServerTLSForClients(must(rpc.Certificate(Key("coordinator"))), pool, o.Charter.Organisation()),
 		Access: rpc.Access{Identify: rpc.ByGrant, Methods: methods([]rpc.Role{rpc.Custodian, rpc.Officer, rpc.Auditor, rpc.Operator},
-			pb.WithdrawalService_ServiceDesc, pb.WalletService_ServiceDesc, pb.ApprovalService_ServiceDesc, pb.AuditService_ServiceDesc, pb.OperationService_ServiceDesc, pb.CharterService_ServiceDesc)},
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+			pb.WithdrawalService_ServiceDesc, pb.WalletService_ServiceDesc, pb.ApprovalService_ServiceDesc, pb.AuditService_ServiceDesc, pb.OperationService_ServiceDesc, pb.CharterService_ServiceDesc,
+			pb.BookService_ServiceDesc, pb.BookEntryService_ServiceDesc)},
+		MaxMessage: rpc.MaxEvidence,
+		Timeout:    time.Hour, // how long callers wait is their matter
+		Log:        slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
 		return "", nil, err
@@ -234,6 +246,8 @@ func (o *Organisation) ServeCoordinator(c *Coordinator) (address string, stop fu
 	pb.RegisterAuditServiceServer(server, c)
 	pb.RegisterOperationServiceServer(server, c)
 	pb.RegisterCharterServiceServer(server, &c.Amendments)
+	pb.RegisterBookServiceServer(server, &c.Library.Books)
+	pb.RegisterBookEntryServiceServer(server, &c.Library)
 	return serve(server)
 }
 
@@ -242,10 +256,11 @@ func (o *Organisation) ServeNode(name string, n *Node) (address string, stop fun
 	if err := n.Amendments.begin(o, name); err != nil {
 		return "", nil, err
 	}
+	n.Books.begin(&n.Amendments, name)
 	officer := func(k canon.PublicKey) bool { _, ok := o.Charter.OfficerByDevice(k); return ok }
 	server, err := rpc.NewServer(rpc.ServerConfig{
 		TLS: rpc.ServerTLS(must(rpc.Certificate(Key(name))), officer),
-		Access: rpc.Access{Methods: methods([]rpc.Role{rpc.OfficerDevice}, pb.OfficerService_ServiceDesc, pb.SignerService_ServiceDesc, pb.CharterService_ServiceDesc), Identify: func(ctx context.Context) []rpc.Caller {
+		Access: rpc.Access{Methods: methods([]rpc.Role{rpc.OfficerDevice}, pb.OfficerService_ServiceDesc, pb.SignerService_ServiceDesc, pb.CharterService_ServiceDesc, pb.BookService_ServiceDesc), Identify: func(ctx context.Context) []rpc.Caller {
 			key, _ := rpc.PeerKey(ctx)
 			return []rpc.Caller{{Role: rpc.OfficerDevice, Key: key}}
 		}},
@@ -257,6 +272,7 @@ func (o *Organisation) ServeNode(name string, n *Node) (address string, stop fun
 	pb.RegisterOfficerServiceServer(server, n)
 	pb.RegisterSignerServiceServer(server, n)
 	pb.RegisterCharterServiceServer(server, &n.Amendments)
+	pb.RegisterBookServiceServer(server, &n.Books)
 	return serve(server)
 }
 

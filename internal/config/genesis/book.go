@@ -1,7 +1,11 @@
 package genesis
 
 import (
+	"bytes"
 	"fmt"
+	"iter"
+
+	"github.com/BurntSushi/toml"
 
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/wallets"
@@ -17,28 +21,58 @@ type entryText struct {
 	Client   canon.Name    `toml:"client"`
 	Account  canon.Name    `toml:"account"`
 	Proof    string        `toml:"proof"`
-	Evidence hexBytes      `toml:"evidence"`
-	Label    canon.Text    `toml:"label"`
+	Evidence hexBytes      `toml:"evidence,omitempty"`
+	Label    canon.Text    `toml:"label,omitempty"`
 }
+
+// proofs are the kinds of evidence of ownership, from 0, which is none.
+var proofs = []string{"none", "signed-message", "micro-deposit"}
+
+// pieceText is about how much of a book is parsed at once, in bytes: what is parsed takes many times the room of its text.
+const pieceText = 1 << 20
 
 // ReadBook reads the TOML of an address book's entries. chains are the charter's: an address is read as its chain writes it.
 func ReadBook(text []byte, chains []canon.Chain) ([]canon.BookEntry, error) {
-	var f bookFile
-	if err := decode(text, &f); err != nil {
-		return nil, fmt.Errorf("book: %w", err)
+	if len(text) > maxBook {
+		return nil, fmt.Errorf("book: size: expected at most %d bytes, found %d", maxBook, len(text))
 	}
 	known := map[canon.ChainID]canon.Chain{}
 	for _, c := range chains {
 		known[c.ID] = c
 	}
-	entries := make([]canon.BookEntry, len(f.Entries))
-	for i, t := range f.Entries {
-		var err error
-		if entries[i], err = entry(t, known); err != nil {
-			return nil, fmt.Errorf("book: entries[%d]: %w", i, err)
+	var entries []canon.BookEntry
+	for piece := range pieces(text) {
+		var f bookFile
+		if err := decode(piece, &f, maxBook); err != nil {
+			return nil, fmt.Errorf("book: after entries[%d]: %w", len(entries), err)
+		}
+		for _, t := range f.Entries {
+			e, err := entry(t, known)
+			if err != nil {
+				return nil, fmt.Errorf("book: entries[%d]: %w", len(entries), err)
+			}
+			entries = append(entries, e)
 		}
 	}
 	return entries, nil
+}
+
+// pieces cuts the text before lines that begin an entry. Such a line within a string of several lines leaves pieces that no parser takes.
+func pieces(text []byte) iter.Seq[[]byte] {
+	begin := []byte("\n[[entries]]")
+	return func(yield func([]byte) bool) {
+		for len(text) > pieceText {
+			at := bytes.Index(text[pieceText:], begin)
+			if at < 0 {
+				break
+			}
+			if !yield(text[:pieceText+at+1]) {
+				return
+			}
+			text = text[pieceText+at+1:]
+		}
+		yield(text)
+	}
 }
 
 func entry(t entryText, chains map[canon.ChainID]canon.Chain) (canon.BookEntry, error) {
@@ -51,7 +85,7 @@ func entry(t entryText, chains map[canon.ChainID]canon.Chain) (canon.BookEntry, 
 		return canon.BookEntry{}, fmt.Errorf("address: %w", err)
 	}
 	// The first kind, none, is 0 in the signed bytes.
-	proof, err := word[uint8]("proof", t.Proof, "none", "signed-message", "micro-deposit")
+	proof, err := word[uint8]("proof", t.Proof, proofs...)
 	if err != nil {
 		return canon.BookEntry{}, err
 	}
@@ -60,4 +94,39 @@ func entry(t entryText, chains map[canon.ChainID]canon.Chain) (canon.BookEntry, 
 		return canon.BookEntry{}, err
 	}
 	return e, nil
+}
+
+// WriteBook returns the TOML that ReadBook reads as these entries.
+func WriteBook(entries []canon.BookEntry, chains []canon.Chain) ([]byte, error) {
+	known := map[canon.ChainID]canon.Chain{}
+	for _, c := range chains {
+		known[c.ID] = c
+	}
+	f := bookFile{Entries: make([]entryText, len(entries))}
+	for i, e := range entries {
+		var err error
+		if f.Entries[i], err = textOf(e, known); err != nil {
+			return nil, fmt.Errorf("book: entries[%d]: %w", i, err)
+		}
+	}
+	text, err := toml.Marshal(f)
+	if err != nil {
+		return nil, fmt.Errorf("book: %w", err)
+	}
+	return text, nil
+}
+
+func textOf(e canon.BookEntry, chains map[canon.ChainID]canon.Chain) (entryText, error) {
+	chain, ok := chains[e.Chain]
+	if !ok {
+		return entryText{}, fmt.Errorf("chain: expected one of the charter, found %q", e.Chain)
+	}
+	address, err := wallets.AddressText(chain, e.Address)
+	if err != nil {
+		return entryText{}, fmt.Errorf("address: %w", err)
+	}
+	if e.Proof >= uint64(len(proofs)) {
+		return entryText{}, fmt.Errorf("proof: expected at most %d, found %d", len(proofs)-1, e.Proof)
+	}
+	return entryText{Chain: e.Chain, Address: address, Client: e.Client, Account: e.Account, Proof: proofs[e.Proof], Evidence: e.Evidence, Label: e.Label}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/wallets"
@@ -21,8 +22,8 @@ type Charter struct {
 
 // Build compiles the TOML of a genesis and of its address book, and asks charter.Lint. What Lint refuses comes back as its
 // *refusal.Refusal, wrapped.
-func Build(from, book []byte) (*Charter, error) {
-	c, err := compile(from, book)
+func Build(from, entries []byte) (*Charter, error) {
+	c, err := compile(from, entries)
 	if err != nil {
 		return nil, err
 	}
@@ -36,9 +37,27 @@ func Build(from, book []byte) (*Charter, error) {
 }
 
 // compile does all of Build but ask whether the charter makes sense.
-func compile(from, book []byte) (*Charter, error) {
+func compile(from, entries []byte) (*Charter, error) {
+	g, err := read(from)
+	if err != nil {
+		return nil, err
+	}
+	list, err := ReadBook(entries, g.Chains)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := book.Build(list)
+	if err != nil {
+		return nil, fmt.Errorf("book: %w", err)
+	}
+	g.Book.Size, g.Book.Root = tree.Size(), tree.Root()
+	return &Charter{Genesis: *g, Entries: list}, nil
+}
+
+// read compiles everything but the book's size and root.
+func read(from []byte) (*canon.Genesis, error) {
 	var f file
-	if err := decode(from, &f); err != nil {
+	if err := decode(from, &f, maxText); err != nil {
 		return nil, fmt.Errorf("genesis: %w", err)
 	}
 	c := &compiler{assets: map[string][]canon.Asset{}}
@@ -46,16 +65,7 @@ func compile(from, book []byte) (*Charter, error) {
 	if err := errors.Join(c.errs...); err != nil {
 		return nil, fmt.Errorf("genesis: %w", err)
 	}
-	entries, err := ReadBook(book, g.Chains)
-	if err != nil {
-		return nil, err
-	}
-	tree, err := charter.BuildBook(entries)
-	if err != nil {
-		return nil, fmt.Errorf("book: %w", err)
-	}
-	g.Book.Size, g.Book.Root = tree.Size(), tree.Root()
-	return &Charter{Genesis: g, Entries: entries}, nil
+	return &g, nil
 }
 
 // compiler collects every error, so that the author sees all of them at once.
@@ -89,10 +99,14 @@ func (c *compiler) genesis(f file) canon.Genesis {
 		g.Recovery = append(g.Recovery, k)
 	}
 	g.RecoveryCount = f.RecoveryCount
+	for _, d := range f.Builds {
+		g.Builds = append(g.Builds, canon.Digest(d))
+	}
 	c.chains(f, &g)
 	c.people(f, &g)
 	c.custody(f, &g)
 	c.policy(f, &g)
+	c.calls(f, &g)
 	return g
 }
 
@@ -173,7 +187,7 @@ func (c *compiler) policy(f file, g *canon.Genesis) {
 		c.note(err, "rules[%d]", i)
 		g.Rules = append(g.Rules, canon.Rule{Name: t.Name, Clients: t.Clients, Accounts: t.Accounts, Wallets: t.Wallets, Action: action,
 			Quorum: quorum(t.Quorum), Expiry: uint64(t.Expiry), Signing: uint64(t.Signing), Limits: t.Limits,
-			Amounts: c.amounts(t.Amounts, "rules[%d].amounts", i), FeeCaps: c.amounts(t.FeeCaps, "rules[%d].fee_caps", i)})
+			Amounts: c.amounts(t.Amounts, "rules[%d].amounts", i), FeeCaps: c.amounts(t.FeeCaps, "rules[%d].fee_caps", i), Calls: t.Calls})
 	}
 	for i, t := range f.Limits {
 		a, err := c.amount(t.Amount)

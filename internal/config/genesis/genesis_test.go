@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 )
@@ -29,16 +30,18 @@ func TestExampleCompilesToACharterThatOpens(t *testing.T) {
 }
 
 // A field that no TOML can set would make a charter that nobody can write. Every field is set somewhere in the example, but for
-// start_nonce, whose example is 0, and the freezes that an amendment lifted, which no genesis has and no hand writes.
+// start_nonce, whose example is 0, builds, which would keep every other from running, and the freezes that amendments lifted and confirmed, which
+// no genesis has and no hand writes.
 func TestEveryFieldOfTheGenesisCanBeWritten(t *testing.T) {
-	c, err := compile([]byte(strings.Replace(Example, "start_nonce = 0 ", "start_nonce = 7 ", 1)), []byte(ExampleBook))
+	text := strings.NewReplacer("start_nonce = 0 ", "start_nonce = 7 ", "# builds = ", "builds = ").Replace(Example)
+	c, err := Build([]byte(text), []byte(ExampleBook))
 	if err != nil {
 		t.Fatal(err)
 	}
 	set := map[string]bool{}
 	mark(reflect.ValueOf(c.Genesis), "genesis", set)
 	for field, ok := range set {
-		if !ok && field != "genesis.Lifted" {
+		if !ok && field != "genesis.Lifted" && field != "genesis.Confirmed" {
 			t.Errorf("%s: zero in every place of the example", field)
 		}
 	}
@@ -68,7 +71,7 @@ func TestBookEntriesAreProvable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tree, err := charter.BuildBook(c.Entries)
+	tree, err := book.Build(c.Entries)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,6 +99,18 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"no salt", "salt = ", "# salt = ", "salt: expected 64"},
 		{"short key", `tls = "`, `tls = "00`, "64 hexadecimal digits"},
 		{"key that is none", `"ssh-ed25519 A`, `"ssh-ed25519 B`, "authorized_keys"},
+		{"unknown check", `{ allow = "self" }`, `{ allow = "own" }`, "calls[1].arguments[1]"},
+		{"maximum of an address", `{ allow = "self" }`, `{ allow = "self", max = "5" }`, `a max for "at-most" alone`},
+		{"no value", `{ allow = "self" }`, `{ allow = "equal" }`, `values for "equal" alone`},
+		{"maximum of half a unit", `"5000000000"`, `"0.5"`, "calls[1].arguments[0]: max"},
+		{"value that is no address", `"0xCfEB869F69431e42cdB54A4F4f105C19C080A601"] }`, `"0xcfEB869F69431e42cdB54A4F4f105C19C080A601"] }`, "calls[0].arguments[0]: values"},
+		{"signature with a short form", `deposit(uint256,address)`, `deposit(uint,address)`, "calls[1].signature"},
+		{"argument too many", `deposit(uint256,address)`, `deposit(uint256)`, "calls[1].arguments: expected 1"},
+		{"call on no chain", "chain = \"eip155:1337\"\ncontract", "chain = \"eip155:1\"\ncontract", "calls[0].chain"},
+		{"contract that is none", `contract = "0x254d`, `contract = "0x254e`, "calls[2].contract"},
+		{"function that hands over control", `stake(address,bool)`, `transferOwnership(address,bool)`, "changes who controls a contract"},
+		{"call that a rule lets through alone", `limits = ["btc-day", "eth-day", "usdx-day"]`, "limits = [\"btc-day\", \"eth-day\", \"usdx-day\"]\ncalls = [\"*\"]", "take a quorum"},
+		{"build that is none", `# builds = ["9f`, `builds = ["9`, "64 hexadecimal digits"},
 		{"ambiguous symbol", `symbol = "USDX"`, `symbol = "ETH"`, "for 2 of them"},
 	}
 	for _, tt := range tests {
@@ -118,7 +133,7 @@ func TestBookMistakesAreNamed(t *testing.T) {
 		"chain":   "[[entries]]\nchain=\"eip155:1\"",
 		"address": "[[entries]]\nchain=\"eip155:1337\"\naddress=\"0x12\"",
 		"proof":   "[[entries]]\nchain=\"eip155:1337\"\naddress=\"0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed\"\nproof=\"oath\"",
-		"size":    "# " + strings.Repeat("x", maxText),
+		"size":    "# " + strings.Repeat("x", maxBook),
 	} {
 		if _, err := ReadBook([]byte(text), chains); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: expected an error that names it, found %v", name, err)

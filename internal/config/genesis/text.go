@@ -13,13 +13,16 @@ import (
 	"github.com/strongroom/strongroom/proto/canon"
 )
 
-// maxText bounds a TOML file before it is parsed.
-const maxText = 8 << 20
+// Bounds on TOML before it is parsed, in bytes: of a charter, and of a book with its many entries.
+const (
+	maxText = 8 << 20
+	maxBook = 256 << 20
+)
 
 // decode is strict: a key that v has no field for is an error.
-func decode(text []byte, v any) error {
-	if len(text) > maxText {
-		return fmt.Errorf("size: expected at most %d bytes, found %d", maxText, len(text))
+func decode(text []byte, v any, most int) error {
+	if len(text) > most {
+		return fmt.Errorf("size: expected at most %d bytes, found %d", most, len(text))
 	}
 	meta, err := toml.NewDecoder(bytes.NewReader(text)).Decode(v)
 	if err != nil {
@@ -87,6 +90,9 @@ func (h *hexBytes) UnmarshalText(b []byte) error {
 	*h = p
 	return nil
 }
+
+// MarshalText implements encoding.TextMarshaler.
+func (h hexBytes) MarshalText() ([]byte, error) { return []byte(hex.EncodeToString(h)), nil }
 
 // sshKey is a public key as in a line of authorized_keys; it keeps the wire format (RFC 4253 section 6.6) without the comment.
 type sshKey []byte

@@ -32,6 +32,8 @@ type file struct {
 	Book          bookText          `toml:"book"`
 	Recovery      []sshKey          `toml:"recovery"`
 	RecoveryCount uint64            `toml:"recovery_count"`
+	Builds        []hexDigest       `toml:"builds"`
+	Calls         []callText        `toml:"calls"`
 }
 
 type rosterText struct {
@@ -140,6 +142,23 @@ type ruleText struct {
 	Signing  seconds      `toml:"signing"`
 	FeeCaps  []string     `toml:"fee_caps"`
 	Limits   []canon.Name `toml:"limits"`
+	Calls    []canon.Name `toml:"calls"`
+}
+
+type callText struct {
+	Name      canon.Name     `toml:"name"`
+	Label     canon.Text     `toml:"label"`
+	Chain     canon.ChainID  `toml:"chain"`
+	Contract  string         `toml:"contract"` // text of the chain
+	Signature string         `toml:"signature"`
+	Payable   bool           `toml:"payable"`
+	Arguments []argumentText `toml:"arguments"`
+}
+
+type argumentText struct {
+	Allow  string   `toml:"allow"`
+	Values []string `toml:"values"` // as the argument's type is written
+	Max    string   `toml:"max"`    // a number, or an amount of an asset, which it then counts as a payment of
 }
 
 type limitText struct {

@@ -19,8 +19,10 @@ type Store interface {
 	Coins
 	Addresses
 	Charters
+	Books
+	Statements
 	// Verify checks that rows, events and audit log agree: the root recomputed from all leaves is the root of the stored hashes and
-	// extends the latest checkpoint, every event and every charter entry has its leaf, every row is in the state that its last event left, and events count
+	// extends the latest checkpoint, every event, charter entry, book change and statement has its leaf, every row is in the state that its last event left, and events count
 	// from 1 without gaps. It reads everything.
 	Verify(ctx context.Context) error
 	// Close waits for calls in progress and releases the database.
@@ -61,6 +63,8 @@ type Query struct {
 	Newest bool               // newest first instead of oldest first
 	Size   int                // 1 to 1000; 0 means 50
 	Page   string             // from the page before; empty for the first
+	// Unreadable, if there is one, is handed each row that cannot be read, which then belongs to no page. Without it such a row fails the query.
+	Unreadable func(id canon.Digest, err error)
 }
 
 // AccountAmount is an amount of one asset in one account.

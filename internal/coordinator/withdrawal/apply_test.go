@@ -22,7 +22,7 @@ import (
 // A state after a slash is where the event leads when the withdrawal has an anchor whose fate is unknown.
 var lifeCycle = map[withdrawal.State]string{
 	"requested":         "deny>denied hold>held submit>awaiting-approval allow>approved expire>expired fail>failed",
-	"held":              "deny>denied submit>awaiting-approval allow>approved expire>expired",
+	"held":              "hold>held deny>denied submit>awaiting-approval allow>approved expire>expired",
 	"awaiting-approval": "approval>awaiting-approval statement>awaiting-approval approve>approved reject>rejected expire>expired",
 	"approved": "approval>approved statement>approved refuse>approved ack>approved prepare>approved certify>reserved " +
 		"reject>rejected/burning expire>expired/burning fail>failed/burning",
@@ -344,5 +344,51 @@ func TestEveryStateHasAParagraph(t *testing.T) {
 				t.Errorf("docs/WITHDRAWAL.md, state %s: event `%s` is not mentioned", s, event)
 			}
 		}
+	}
+}
+
+func TestAnExactIntentComesWithItsTransactionAndNoOther(t *testing.T) {
+	w := withdrawaltest.New(t, withdrawaltest.Request(withdrawaltest.EVM, "r-1"))
+	exact := withdrawal.Exact{Unsigned: []byte("the call"), Inputs: []canon.OwnPath{{Account: w.Account}}, Fee: canon.AmountOf(7)}
+	template := withdrawaltest.Event(t, w, withdrawal.EventSubmit)
+	var i canon.Intent
+	if err := canon.Decode(template.Intent, &i); err != nil {
+		t.Fatal(err)
+	}
+	i.Mode, i.Transactions, i.Inputs = canon.Exact, []canon.Digest{canon.TransactionDigest(exact.Unsigned)}, exact.Inputs
+	good := template
+	good.Intent, good.Exact = withdrawaltest.Signed(t, i).Document, &exact
+	for name, change := range map[string]func(e *withdrawal.Event, x *withdrawal.Exact){
+		"no transaction":       func(e *withdrawal.Event, _ *withdrawal.Exact) { e.Exact = nil },
+		"with a template":      func(e *withdrawal.Event, _ *withdrawal.Exact) { e.Intent = template.Intent },
+		"another transaction":  func(_ *withdrawal.Event, x *withdrawal.Exact) { x.Unsigned = []byte("another call") },
+		"an empty transaction": func(_ *withdrawal.Event, x *withdrawal.Exact) { x.Unsigned = nil },
+		"other inputs":         func(_ *withdrawal.Event, x *withdrawal.Exact) { x.Inputs = nil },
+		"change":               func(_ *withdrawal.Event, x *withdrawal.Exact) { x.Change = exact.Inputs },
+	} {
+		e, x := good, exact
+		e.Exact = &x
+		change(&e, &x)
+		if after, err := withdrawal.Apply(w, e); err == nil {
+			t.Errorf("%s: expected a refusal, found %s", name, after.State)
+		}
+	}
+	w = mustApply(t, w, good)
+	named := audit.Object{Name: "transaction", Digest: i.Transactions[0]}
+	r, err := withdrawal.RecordOf(withdrawaltest.Organisation, withdrawal.Withdrawal{}, w, good)
+	if err != nil || !slices.Contains(r.Objects, named) || !slices.Contains(withdrawal.Objects(w), named) {
+		t.Errorf("expected the record and the row to name %v, found %v and %v, %v", named, r.Objects, withdrawal.Objects(w), err)
+	}
+	b, err := withdrawal.Encode(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := withdrawal.Decode(b); err != nil || !cmp.Equal(again.Exact, &exact) {
+		t.Errorf("expected the transaction back from the row, found %v, %v", again.Exact, err)
+	}
+	w = mustApply(t, w, withdrawaltest.Event(t, w, withdrawal.EventApproval))
+	w = mustApply(t, w, withdrawaltest.Event(t, w, withdrawal.EventApprove))
+	if after, err := withdrawal.Apply(w, withdrawaltest.Event(t, w, withdrawal.EventPrepare)); err == nil {
+		t.Errorf("expected that another transaction is not prepared, found %s", after.State)
 	}
 }

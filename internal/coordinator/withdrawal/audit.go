@@ -40,6 +40,12 @@ func (o *objects) addPrepared(p Prepared) {
 	o.add("reservation", canon.KindReservation, p.Reservation)
 }
 
+func (o *objects) addExact(x *Exact) {
+	if x != nil {
+		*o = append(*o, audit.Object{Name: "transaction", Digest: canon.TransactionDigest(x.Unsigned)})
+	}
+}
+
 // sorted returns what was collected as a record lists it.
 func (o *objects) sorted() []audit.Object {
 	slices.SortFunc(*o, audit.CompareObjects)
@@ -53,6 +59,7 @@ func objectsOf(after Withdrawal, e Event) ([]audit.Object, error) {
 		list.add("request", canon.KindRequest, after.Request.Document)
 	}
 	list.add("intent", canon.KindIntent, e.Intent)
+	list.addExact(e.Exact)
 	if e.Approval != nil {
 		list.add("approval", canon.KindApproval, e.Approval.Document)
 	}
@@ -83,6 +90,7 @@ func Objects(w Withdrawal) []audit.Object {
 	var list objects
 	list.add("request", canon.KindRequest, w.Request.Document)
 	list.add("intent", canon.KindIntent, w.Intent)
+	list.addExact(w.Exact)
 	for _, s := range w.Approvals {
 		list.add("approval", canon.KindApproval, s.Document)
 	}

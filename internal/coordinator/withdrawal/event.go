@@ -18,16 +18,16 @@ type Kind string
 const (
 	EventRequest    Kind = "request"    // a client, by New alone
 	EventDeny       Kind = "deny"       // the policy: Refusals
-	EventHold       Kind = "hold"       // facts that only the coordinator has: Refusals
-	EventSubmit     Kind = "submit"     // the policy wants approvals: Intent, Rule
-	EventAllow      Kind = "allow"      // the policy wants none: Intent, Rule
+	EventHold       Kind = "hold"       // facts that only the coordinator has: Refusals, which say what it waits for
+	EventSubmit     Kind = "submit"     // the policy wants approvals: Intent, Rule, and Exact with an exact intent
+	EventAllow      Kind = "allow"      // the policy wants none: as submit
 	EventApproval   Kind = "approval"   // an officer decided: Approval
 	EventStatement  Kind = "statement"  // an officer stated something about the intent: Statement
 	EventApprove    Kind = "approve"    // the quorum is met
 	EventReject     Kind = "reject"     // approvals or statements say no, or the charter in force: Refusals
 	EventExpire     Kind = "expire"     // the clock
 	EventPrepare    Kind = "prepare"    // the transaction is built, its anchor taken: Prepared
-	EventRefuse     Kind = "refuse"     // a signer refused: Refusals; the state stays
+	EventRefuse     Kind = "refuse"     // a signer refused, or it has to wait for another: Refusals; the state stays
 	EventAck        Kind = "ack"        // a signer recorded the reservation: Ack
 	EventCertify    Kind = "certify"    // q acks: Certificate
 	EventExport     Kind = "export"     // evidence and certificate left as a bundle
@@ -72,8 +72,9 @@ type Event struct {
 	Refusals     []refusal.Failure
 	Intent       []byte            // encoding of canon.Intent
 	Rule         canon.Name        // of the policy
-	Addresses    []canon.BookProof // submit, allow: one for each outside address
+	Addresses    []canon.BookProof // submit, allow: one for each outside address and version of the book that signers asked for then
 	SetAside     []SetAside        // submit, allow: what the account must keep for it
+	Exact        *Exact            // submit, allow: the transaction of an exact intent
 	Approval     *canon.Signed
 	Statement    *canon.Signed
 	Prepared     *Prepared
@@ -97,6 +98,14 @@ type SetAside struct {
 	// Balance is what the account holds on its chain, with everything set aside so far. A store refuses the event if all that is set
 	// aside from the account would exceed it. Nil means unchecked. It is not kept.
 	Balance *canon.Amount `cbor:"-"`
+}
+
+// Exact is the one transaction that an exact intent names, as it was built with the intent. It is signed as it is, or not at all.
+type Exact struct {
+	Unsigned []byte // as in canon.Evidence; its digest is the intent's
+	Inputs   []canon.OwnPath
+	Change   []canon.OwnPath
+	Fee      canon.Amount // EVM: the most that it can pay
 }
 
 // Prepared is a transaction to be signed, with its evidence and reservation.
@@ -142,7 +151,7 @@ var brings = map[Kind]string{
 func (e Event) stray() string {
 	set := map[string]bool{
 		"refusals": len(e.Refusals) > 0, "fate": e.Fate != FateUnknown, "approval": e.Approval != nil, "statement": e.Statement != nil,
-		"intent":   len(e.Intent) > 0 || e.Rule != "" || len(e.Addresses) > 0 || len(e.SetAside) > 0,
+		"intent":   len(e.Intent) > 0 || e.Rule != "" || len(e.Addresses) > 0 || len(e.SetAside) > 0 || e.Exact != nil,
 		"prepared": e.Prepared != nil, "ack": e.Ack != nil, "certificate": len(e.Certificate) > 0,
 		"participants": len(e.Participants) > 0, "transaction": e.Transaction != nil,
 		"block": e.Block != nil || e.Confirmations != 0 || len(e.Fee) > 0,

@@ -34,6 +34,9 @@ func recordIntent(w *Withdrawal, e Event) error {
 	if needs := len(i.Quorum.AnyOf) > 0; needs != (e.Kind == EventSubmit) {
 		return fmt.Errorf("intent: quorum: expected one for submit and none for allow, found %d alternatives", len(i.Quorum.AnyOf))
 	}
+	if err := checkExact(i, e.Exact); err != nil {
+		return err
+	}
 	for n, s := range e.SetAside {
 		if s.Asset.Check() != nil || s.Amount.Check() != nil {
 			return fmt.Errorf("set_aside[%d]: expected an asset and an amount, found %.80q and %d bytes", n, string(s.Asset), len(s.Amount))
@@ -41,8 +44,32 @@ func recordIntent(w *Withdrawal, e Event) error {
 	}
 	w.Intent, w.IntentDigest, w.Rule, w.NotAfter = bytes.Clone(e.Intent), i.Kind().Digest(e.Intent), i.Rule, i.NotAfter
 	w.Addresses, w.SetAside, w.Refusals = slices.Clone(e.Addresses), slices.Clone(e.SetAside), nil
+	if e.Exact != nil {
+		x := *e.Exact
+		w.Exact = &x
+	}
 	for n := range w.SetAside {
 		w.SetAside[n].Balance = nil
+	}
+	return nil
+}
+
+// checkExact asks for the very transaction that an exact intent names, and for none with a template.
+func checkExact(i canon.Intent, x *Exact) error {
+	if (i.Mode == canon.Exact) != (x != nil) {
+		return fmt.Errorf("exact: expected a transaction with an exact intent and none with a template, found mode %d", i.Mode)
+	}
+	if x == nil {
+		return nil
+	}
+	if len(x.Unsigned) == 0 || len(x.Unsigned) > maxTransaction {
+		return fmt.Errorf("exact: transaction: expected 1 to %d bytes, found %d", maxTransaction, len(x.Unsigned))
+	}
+	if d := canon.TransactionDigest(x.Unsigned); !slices.Equal(i.Transactions, []canon.Digest{d}) {
+		return fmt.Errorf("exact: transaction: expected the one that the intent names, found %s", d)
+	}
+	if !slices.Equal(i.Inputs, x.Inputs) || !slices.Equal(i.Change, x.Change) {
+		return errors.New("exact: inputs, change: expected those of the intent, found others")
 	}
 	return nil
 }
@@ -134,6 +161,9 @@ func checkReservation(w Withdrawal, p Prepared) (canon.Reservation, error) {
 	}
 	if len(p.Unsigned) == 0 || len(p.Unsigned) > maxTransaction {
 		return r, fmt.Errorf("transaction: expected 1 to %d bytes, found %d", maxTransaction, len(p.Unsigned))
+	}
+	if w.Exact != nil && !bytes.Equal(p.Unsigned, w.Exact.Unsigned) {
+		return r, fmt.Errorf("transaction: expected the one that the intent fixed, found %s", canon.TransactionDigest(p.Unsigned))
 	}
 	if r.Withdrawal != w.ID || r.Intent != w.IntentDigest {
 		return r, fmt.Errorf("reservation: expected withdrawal %s and intent %s, found %s and %s", w.ID, w.IntentDigest, r.Withdrawal, r.Intent)

@@ -7,7 +7,7 @@ var transitions = map[State]map[Kind]State{
 		EventDeny: Denied, EventHold: Held, EventSubmit: AwaitingApproval, EventAllow: Approved, EventExpire: Expired, EventFail: Failed,
 	},
 	Held: {
-		EventDeny: Denied, EventSubmit: AwaitingApproval, EventAllow: Approved, EventExpire: Expired,
+		EventHold: Held, EventDeny: Denied, EventSubmit: AwaitingApproval, EventAllow: Approved, EventExpire: Expired,
 	},
 	AwaitingApproval: {
 		EventApproval: AwaitingApproval, EventStatement: AwaitingApproval,

@@ -29,9 +29,10 @@ type Withdrawal struct {
 	Rule         canon.Name
 	Intent       []byte // encoding of canon.Intent; nil until built
 	IntentDigest canon.Digest
-	NotAfter     canon.Time // of the request, then of the intent
-	Addresses    []canon.BookProof
+	NotAfter     canon.Time        // of the request, then of the intent
+	Addresses    []canon.BookProof // when it was decided on; evidence has fresh ones
 	SetAside     []SetAside
+	Exact        *Exact // the transaction of an exact intent; nil for a template
 	Approvals    []canon.Signed
 	Statements   []canon.Signed
 

@@ -50,7 +50,7 @@ func (s *scene) raise(ctx context.Context, dailyBTC string) (*proposal, error) {
 	if err := s.d.WriteCharter(source, dailyBTC); err != nil {
 		return nil, err
 	}
-	return s.propose(ctx, "daily limit "+dailyBTC+" BTC", "--from", source, "--book", s.d.Book())
+	return s.propose(ctx, "daily limit "+dailyBTC+" BTC", "--from", source)
 }
 
 // notYet asks that the tool cannot put an amendment in force: signers have not held it, or it was vetoed.

@@ -16,6 +16,7 @@ import (
 	"github.com/strongroom/strongroom/internal/devnet"
 	"github.com/strongroom/strongroom/internal/devnet/hostile"
 	"github.com/strongroom/strongroom/policy/approval"
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/rpc"
@@ -113,7 +114,7 @@ func (s *scene) hostileConfig(inForce *charter.Charter) (hostile.Config, error) 
 	if err != nil {
 		return c, err
 	}
-	if c.Book, err = charter.BuildBook(entries); err != nil {
+	if c.Book, err = book.Build(entries); err != nil {
 		return c, err
 	}
 	if c.TLS, err = certificate(s.d.CoordinatorKey()); err != nil {

@@ -39,6 +39,7 @@ func Play(ctx context.Context, d *devnet.Devnet) (*Report, error) {
 		{"A key that nobody ever has whole, and addresses that every signer derives by itself", s.keysAndAddresses},
 		{"Withdrawals: allowed by a rule, approved by officers, rejected, refused", s.withdrawals},
 		{"A signer dies; the coordinator dies between signed and broadcast", s.faults},
+		{"A new address, its cool-down and its end", s.addressBook},
 		{"Officers change the charter: a veto, a delay, a freeze and its end", s.charterChanges},
 		{"A hostile coordinator talks to the signers directly", s.hostile},
 	}
@@ -60,6 +61,17 @@ type plan struct {
 	to     string
 	amount string
 	fee    string
+
+	call      string // of the charter, made instead of a payment
+	arguments []string
+}
+
+// what says what the client asks for.
+func (p plan) what() string {
+	if p.call != "" {
+		return "call " + p.call + " for " + p.amount
+	}
+	return p.amount
 }
 
 func (s *scene) plan(title string, client int, asset canon.AssetID, amount string) plan {
@@ -91,9 +103,17 @@ func (s *scene) ask(ctx context.Context, p plan) (created, error) {
 	if p.asset == s.d.BTC {
 		wallet = "btc-hot"
 	}
+	args := []string{"withdraw", "--wallet", wallet, "--account", p.client.Name + "-main", "--fee-cap", p.fee, "--request-id", fmt.Sprintf("demo-%d", s.count)}
+	if p.call == "" {
+		args = append(args, "--to", p.to, "--amount", p.amount)
+	} else {
+		args = append(args, "--call", p.call)
+		for _, a := range p.arguments {
+			args = append(args, "--arg", a)
+		}
+	}
 	var got created
-	err := s.d.Strongroom(ctx, p.client, &got, "withdraw", "--wallet", wallet, "--account", p.client.Name+"-main", "--to", p.to, "--amount", p.amount,
-		"--fee-cap", p.fee, "--request-id", fmt.Sprintf("demo-%d", s.count))
+	err := s.d.Strongroom(ctx, p.client, &got, args...)
 	var code *process.CommandError
 	if errors.As(err, &code) && code.Code == exitRefused && got.State == "denied" {
 		err = nil
@@ -133,7 +153,7 @@ func (s *scene) confirm(ctx context.Context, p plan, id string, begin time.Time)
 		return Row{}, err
 	}
 	s.report.Transactions = append(s.report.Transactions, t)
-	if p.asset != s.d.BTC {
+	if p.asset != s.d.BTC && p.call == "" {
 		if err := received(ctx, s.d, s.report, p.asset, p.to); err != nil {
 			return Row{}, err
 		}

@@ -53,6 +53,15 @@ type Transaction struct {
 	Inputs  []Input  `json:"inputs"`
 	From    string   `json:"from,omitempty"`
 	Nonce   uint64   `json:"nonce"`
+	Call    *Call    `json:"call,omitempty"` // made instead of a payment
+}
+
+// Call is a call of a contract.
+type Call struct {
+	Contract  string   `json:"contract"`
+	Signature string   `json:"signature"`
+	Arguments []string `json:"arguments"` // numbers in decimal, addresses and bytes in hexadecimal
+	Value     string   `json:"value"`     // coin that went with it
 }
 
 // Output is a payment or change: a script on Bitcoin, an address on an EVM chain.

@@ -110,27 +110,39 @@ func evmOnChain(ctx context.Context, d *devnet.Devnet, w *strongroomv1.Withdrawa
 	if !bytes.Equal(raw, w.GetSignedTransaction()) {
 		return Transaction{}, fmt.Errorf("%s: expected the stored transaction on the chain, found another", hash)
 	}
+	t := Transaction{Chain: string(request.Chain), TxID: hash.Hex()[2:], Raw: hex.EncodeToString(raw), Outputs: []Output{}, Change: []Output{}, Inputs: []Input{},
+		Fee: parsed.MaxFee().String(), Nonce: parsed.Nonce}
+	if err := t.carries(d, parsed, request); err != nil {
+		return Transaction{}, fmt.Errorf("%s: %w", hash, err)
+	}
+	fee := new(big.Int).Mul(receipt.GasPrice, new(big.Int).SetUint64(receipt.GasUsed))
+	if fee.Cmp(request.FeeCap.Int()) > 0 {
+		return Transaction{}, fmt.Errorf("%s: fee: expected at most %s, found %s", hash, request.FeeCap, fee)
+	}
+	t.From, err = senderOf(d, request)
+	return t, err
+}
+
+// carries compares a transaction with the payment or the contract call that was asked for, and describes it.
+func (t *Transaction) carries(d *devnet.Devnet, parsed *ethereum.Transaction, request canon.Request) (err error) {
+	if call := request.Call; call != nil {
+		if !bytes.Equal(parsed.To[:], call.To) || !bytes.Equal(parsed.Data, call.Data) || parsed.Value.Cmp(call.Value.Int()) != 0 {
+			return fmt.Errorf("expected the call of %x that was asked for, found one of %x", call.To, parsed.To)
+		}
+		t.Asset = string(d.ETH)
+		t.Call, err = callReport(d, request)
+		return err
+	}
 	want := request.Outputs[0]
 	to, amount := parsed.To, parsed.Value
 	if parsed.Transfer != nil {
 		to, amount = parsed.Transfer.To, parsed.Transfer.Amount
 	}
 	if !bytes.Equal(want.Address, to[:]) || want.Amount.Int().Cmp(amount) != 0 {
-		return Transaction{}, fmt.Errorf("%s: expected %s to %x, found %s to %x", hash, want.Amount, want.Address, amount, to)
+		return fmt.Errorf("expected %s to %x, found %s to %x", want.Amount, want.Address, amount, to)
 	}
-	fee := new(big.Int).Mul(receipt.GasPrice, new(big.Int).SetUint64(receipt.GasUsed))
-	if fee.Cmp(request.FeeCap.Int()) > 0 {
-		return Transaction{}, fmt.Errorf("%s: fee: expected at most %s, found %s", hash, request.FeeCap, fee)
-	}
-	sender, err := senderOf(d, request)
-	if err != nil {
-		return Transaction{}, err
-	}
-	return Transaction{
-		Chain: string(request.Chain), TxID: hash.Hex()[2:], Raw: hex.EncodeToString(raw), Asset: string(want.Asset),
-		Outputs: []Output{{Address: fmt.Sprintf("0x%x", to), Amount: amount.String()}}, Change: []Output{}, Inputs: []Input{},
-		Fee: parsed.MaxFee().String(), From: sender, Nonce: parsed.Nonce,
-	}, nil
+	t.Asset, t.Outputs = string(want.Asset), []Output{{Address: fmt.Sprintf("0x%x", to), Amount: amount.String()}}
+	return nil
 }
 
 // senderOf returns the deposit address of the request's account, which was attested when it was made.

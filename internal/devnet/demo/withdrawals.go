@@ -145,6 +145,7 @@ func (s *scene) withdrawals(ctx context.Context) error {
 		func() error {
 			return s.denied(ctx, s.plan("beyond the daily limit", 1, d.BTC, "1.9 BTC"), "limit btc-day")
 		},
+		func() error { return s.contractCall(ctx) },
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -176,7 +177,7 @@ func (s *scene) allowed(ctx context.Context, p plan) error {
 func (s *scene) approved(ctx context.Context, p plan, officers ...string) error {
 	begin := time.Now()
 	var row Row
-	err := s.Step(fmt.Sprintf("%s asks for %s: it waits for 2 of 3 officers", p.client.Name, p.amount), nil, func() error {
+	err := s.Step(fmt.Sprintf("%s asks for %s: it waits for 2 of 3 officers", p.client.Name, p.what()), nil, func() error {
 		got, err := s.ask(ctx, p)
 		if err != nil {
 			return err
@@ -297,7 +298,7 @@ func (s *scene) outsider(ctx context.Context) error {
 func (s *scene) denied(ctx context.Context, p plan, rule string) error {
 	begin := time.Now()
 	var got created
-	err := s.Step(fmt.Sprintf("%s asks for %s, %s: refused", p.client.Name, p.amount, p.title), nil, func() error {
+	err := s.Step(fmt.Sprintf("%s asks for %s, %s: refused", p.client.Name, p.what(), p.title), nil, func() error {
 		var err error
 		if got, err = s.ask(ctx, p); err != nil {
 			return err

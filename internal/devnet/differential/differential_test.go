@@ -35,8 +35,10 @@ type line struct {
 	Kind    string `json:"kind"`
 	Raw     string `json:"raw"`
 	Decoded any    `json:"decoded"` // nil if ours refused
-	shape   string
-	err     error
+	// Signature is the function that a contract call is meant to be, none for payments. It may be another, or none.
+	Signature string `json:"signature,omitempty"`
+	shape     string
+	err       error
 }
 
 // generate makes the n-th transaction: each third well-formed, the others near misses in turn. It depends on the seed and n only.
@@ -69,9 +71,10 @@ func bitcoinLine(n int) line {
 }
 
 func evmLine(n int) line {
-	shape, raw := generate(n, 2, newEVMTx, (*evmTx).encode, evmMisses)
-	l := line{ID: n, Kind: "evm", Raw: hex.EncodeToString(raw), shape: shape}
-	l.Decoded, l.err = decodeEVM(raw)
+	var tx *evmTx
+	shape, raw := generate(n, 2, func(r *rand.Rand) *evmTx { tx = newEVMTx(r); return tx }, (*evmTx).encode, evmMisses)
+	l := line{ID: n, Kind: "evm", Raw: hex.EncodeToString(raw), Signature: tx.signature, shape: shape}
+	l.Decoded, l.err = decodeEVM(raw, tx.signature)
 	return l
 }
 
@@ -163,7 +166,8 @@ func logTally(t *testing.T, tally map[string]*[2]int) {
 func TestEveryDisagreementIsFound(t *testing.T) {
 	var lines []line
 	var paths []string
-	for _, l := range []line{firstOf(t, bitcoinLine), firstOf(t, func(n int) line { return evmToken(evmLine(n)) })} {
+	for _, l := range []line{firstOf(t, bitcoinLine), firstOf(t, func(n int) line { return evmToken(evmLine(n)) }),
+		firstOf(t, func(n int) line { return evmCall(evmLine(n)) })} {
 		text, err := json.Marshal(l.Decoded)
 		if err != nil {
 			t.Fatal(err)
@@ -177,10 +181,10 @@ func TestEveryDisagreementIsFound(t *testing.T) {
 			if decoded = alter(decoded, &left, "", &path); path == "" {
 				break
 			}
-			lines = append(lines, line{ID: i, Kind: l.Kind, Raw: l.Raw, Decoded: decoded})
+			lines = append(lines, line{ID: i, Kind: l.Kind, Raw: l.Raw, Signature: l.Signature, Decoded: decoded})
 			paths = append(paths, ": "+path+": ours")
 		}
-		lines = append(lines, line{ID: -1, Kind: l.Kind, Raw: l.Raw + "00", Decoded: l.Decoded})
+		lines = append(lines, line{ID: -1, Kind: l.Kind, Raw: l.Raw + "00", Signature: l.Signature, Decoded: l.Decoded})
 		paths = append(paths, ": ours accepted, theirs refused")
 	}
 	out, err := runPeers(t, lines)
@@ -199,6 +203,14 @@ func TestEveryDisagreementIsFound(t *testing.T) {
 func evmToken(l line) line {
 	if d, ok := l.Decoded.(*evmFields); !ok || d.Transfer == nil || len(d.Nonce) > 15 {
 		l.err = errors.New("no token transfer with a nonce below 10^15")
+	}
+	return l
+}
+
+// evmCall takes out whatever is no contract call whose arguments are values, and the same nonces.
+func evmCall(l line) line {
+	if d, ok := l.Decoded.(*evmFields); !ok || d.Call == nil || len(d.Call.Values) == 0 || len(d.Nonce) > 15 {
+		l.err = errors.New("no contract call with values and a nonce below 10^15")
 	}
 	return l
 }
@@ -241,6 +253,8 @@ func alter(v any, left *int, path string, found *string) any {
 	}
 	*found = path
 	switch v := v.(type) {
+	case nil:
+		return "00"
 	case float64:
 		return v + 1
 	case string:

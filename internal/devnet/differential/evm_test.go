@@ -10,14 +10,16 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/strongroom/strongroom/wallets/ethereum"
 )
 
 // evmTx is an unsigned transaction: its type, if it has one, and its list. Near misses change either.
 type evmTx struct {
-	kind []byte // EIP-2718 type, none for a legacy transaction
-	list *rlpItem
+	kind      []byte // EIP-2718 type, none for a legacy transaction
+	list      *rlpItem
+	signature string // of the function that a contract call is meant to be; none for payments
 }
 
 // The positions of fields in the list of an EIP-1559 transaction.
@@ -79,10 +81,55 @@ func newEVMTx(r *rand.Rand) *evmTx {
 	tx := &evmTx{kind: []byte{2}, list: list(
 		small(chain), small(count), number(least), number(most), small(limit), str(to), number(upTo(r, 255)), str(nil), list(),
 	)}
-	if r.IntN(2) == 0 {
+	switch r.IntN(3) {
+	case 0:
 		tx.list.items[value], tx.list.items[data] = small(0), str(transferData(r))
+	case 1:
+		signature, d := callData(r)
+		tx.signature, tx.list.items[data] = signature, str(d)
 	}
 	return tx
+}
+
+// callData draws a signature with static arguments and call data for it. One word in sixteen is no value of its type.
+func callData(r *rand.Rand) (string, []byte) {
+	types := make([]string, r.IntN(ethereum.MaxWords+1))
+	words := make([][]byte, len(types))
+	for i := range types {
+		types[i], words[i] = staticArgument(r)
+		if r.IntN(16) == 0 {
+			words[i][r.IntN(32)] ^= 1 << r.IntN(8)
+		}
+	}
+	signature := fmt.Sprintf("f%d(%s)", r.IntN(1000), strings.Join(types, ","))
+	f, err := ethereum.ParseSignature(signature)
+	if err != nil {
+		panic(err) // the types above are constants
+	}
+	return signature, slices.Concat(append([][]byte{f.Selector[:]}, words...)...)
+}
+
+// staticArgument draws an elementary static type and a word of it (Solidity ABI, "Formal Specification of the Encoding").
+func staticArgument(r *rand.Rand) (string, []byte) {
+	bits, word := 8*(1+r.IntN(32)), make([]byte, 32)
+	switch r.IntN(5) {
+	case 0:
+		copy(word[12:], randomBytes(r, 20))
+		return "address", word
+	case 1:
+		word[31] = byte(r.IntN(2))
+		return "bool", word
+	case 2:
+		return fmt.Sprintf("uint%d", bits), upTo(r, bits).FillBytes(word)
+	case 3:
+		n := upTo(r, bits-1)
+		if r.IntN(2) == 0 {
+			n.Sub(power(256), plus(n, 1)) // -1-n in two's complement
+		}
+		return fmt.Sprintf("int%d", bits), n.FillBytes(word)
+	}
+	copy(word, randomBytes(r, bits/8))
+	return fmt.Sprintf("bytes%d", bits/8), word
 }
 
 // transferData draws call data of transfer(address,uint256).
@@ -155,6 +202,19 @@ var fieldMisses = []nearMiss[evmTx]{
 	{"transfer of another length", func(r *rand.Rand, tx *evmTx) {
 		d := append(transferData(r), randomBytes(r, 40)...)
 		tx.at(value).data, tx.at(data).data = nil, d[:one(r, 4, 5, 36, 67, 69, 100)]
+	}},
+	{"call of another length", func(r *rand.Rand, tx *evmTx) {
+		_, d := callData(r)
+		tx.at(data).data = append(d, randomBytes(r, one(r, 1, 4, 31, 32, 33))...)
+	}},
+	{"call of 15 to 18 words", func(r *rand.Rand, tx *evmTx) {
+		tx.at(data).data = append([]byte{1, 2, 3, 4}, randomBytes(r, 32*(15+r.IntN(4)))...)
+	}},
+	{"call of another function", func(r *rand.Rand, tx *evmTx) { tx.signature, _ = callData(r) }},
+	{"other types", func(r *rand.Rand, tx *evmTx) {
+		signature, d := callData(r)
+		tx.at(data).data = d
+		tx.signature = one(r, strings.ReplaceAll(signature, "uint256", "int256"), strings.ReplaceAll(signature, "address", "uint160"), signature+")")
 	}},
 	{"transfer with dirty padding", func(r *rand.Rand, tx *evmTx) {
 		d := transferData(r)
@@ -258,6 +318,7 @@ type evmFields struct {
 	Data       string    `json:"data"`
 	AccessList []string  `json:"accessList"` // always empty: ours knows no other
 	Transfer   *tokenPay `json:"transfer"`
+	Call       *callRead `json:"call"`
 	Digest     string    `json:"digest"`
 }
 
@@ -267,7 +328,31 @@ type tokenPay struct {
 	Amount string `json:"amount"`
 }
 
-func decodeEVM(raw []byte) (any, error) {
+// callRead is a contract call, and its arguments as values if they are those of the function that it was meant to be.
+type callRead struct {
+	Contract string   `json:"contract"`
+	Selector string   `json:"selector"`
+	Words    []string `json:"words"`
+	Values   []string `json:"values"`
+}
+
+func readCall(c *ethereum.ContractCall, signature string) *callRead {
+	read := &callRead{Contract: fmt.Sprintf("0x%x", c.Contract), Selector: fmt.Sprintf("0x%x", c.Selector), Words: []string{}}
+	for _, w := range c.Words {
+		read.Words = append(read.Words, fmt.Sprintf("0x%x", w))
+	}
+	f, err := ethereum.ParseSignature(signature)
+	if err != nil || f.Check(c) != nil {
+		return read
+	}
+	read.Values = []string{}
+	for i, t := range f.Types {
+		read.Values = append(read.Values, t.Text(c.Words[i]))
+	}
+	return read
+}
+
+func decodeEVM(raw []byte, signature string) (any, error) {
 	t, err := ethereum.Parse(raw)
 	if err != nil {
 		return nil, err
@@ -279,6 +364,9 @@ func decodeEVM(raw []byte) (any, error) {
 	}
 	if t.Transfer != nil {
 		f.Transfer = &tokenPay{fmt.Sprintf("0x%x", t.Transfer.Token), fmt.Sprintf("0x%x", t.Transfer.To), t.Transfer.Amount.String()}
+	}
+	if t.Call != nil {
+		f.Call = readCall(t.Call, signature)
 	}
 	return f, nil
 }

@@ -73,12 +73,12 @@ func checkRows(t *testing.T, report *demo.Report) {
 			t.Errorf("%s: expected a reason, found none", row.Title)
 		}
 	}
-	if states["confirmed"] != 10 || states["rejected"] != 1 || states["denied"] != 2 || states["failed"] != 1 || len(report.Rows) != 14 {
-		t.Errorf("expected 10 confirmed, 1 rejected, 2 denied, 1 failed under a freeze, found %v", states)
+	if states["confirmed"] != 12 || states["rejected"] != 1 || states["denied"] != 6 || states["failed"] != 1 || len(report.Rows) != 20 {
+		t.Errorf("expected 12 confirmed, 1 rejected, 6 denied, 1 failed under a freeze, found %v", states)
 	}
 	// One transaction more than withdrawals confirmed: the honest one among the attacks.
-	if len(report.Transactions) != 11 {
-		t.Errorf("expected 11 transactions, found %d", len(report.Transactions))
+	if len(report.Transactions) != 13 {
+		t.Errorf("expected 13 transactions, found %d", len(report.Transactions))
 	}
 }
 

@@ -4,10 +4,14 @@ package e2e
 
 import (
 	"context"
-	"strings"
+	"crypto/ed25519"
+	"crypto/rand"
+	"slices"
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -28,17 +32,7 @@ func TestOfficersAgainstCoordinator(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Down()
-	t.Cleanup(func() {
-		if t.Failed() {
-			for name, text := range d.Texts() {
-				for line := range strings.Lines(string(text)) {
-					if strings.Contains(line, `"level":"WARN"`) || strings.Contains(line, `"level":"ERROR"`) {
-						t.Logf("%s: %s", name, line)
-					}
-				}
-			}
-		}
-	})
+	t.Cleanup(func() { logTroubles(t, d) })
 	if err := d.Strongroom(ctx, d.Operator, nil, "keygen", "--key", "hot"); err != nil {
 		t.Fatal(err)
 	}
@@ -55,6 +49,7 @@ func TestOfficersAgainstCoordinator(t *testing.T) {
 		{"loosening beside tightening, vetoed", (*world).mixedAmendment},
 		{"two amendments of one number", (*world).rivals},
 		{"amendments of the past", (*world).rollback},
+		{"one officer with two keys, and a client who would approve", (*world).twoKeys},
 		{"approved, then rejected by the same officer", (*world).rejects},
 		{"approvals that end between reservation and signature", (*world).expires},
 		{"freeze under load", (*world).freezes},
@@ -90,6 +85,44 @@ func (w *world) rejects() {
 	}
 	w.tell("node-2", "carol", w.say("carol", canon.StateReject, r.Withdrawal))
 	w.refusesToSign("acked by all, then rejected", evidence, certificate, "approvals", "evidence.statements")
+}
+
+// twoKeys: an officer with a second key, which the charter gives him, is one person still. A client's key is no officer's: no charter
+// gives it to one, so nobody approves what he asked for himself.
+func (w *world) twoKeys() {
+	_, second, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		w.Fatal(err)
+	}
+	ring := agent.NewKeyring()
+	if err := ring.Add(agent.AddedKey{PrivateKey: second}); err != nil {
+		w.Fatal(err)
+	}
+	public := must(ssh.NewPublicKey(second.Public()))(w.T)
+	key := must(approval.FromAgent(ring, public.Marshal()))(w.T)
+	give := func(public []byte) *canon.Amendment {
+		return w.amend(func(g *canon.Genesis) {
+			for i, o := range g.Officers {
+				if o.Name == "alice" {
+					g.Officers[i].Keys = append(slices.Clone(o.Keys), canon.OfficerKey{Public: public, Class: canon.ClassFile})
+				}
+			}
+		})
+	}
+	w.enact(give(key.Public()), "alice", "bob")
+	p := must(w.paper(large, "alice"))(w.T)
+	other := must(w.approval(key, "alice", canon.ObjectIntent, must(p.IntentDigest())(w.T), canon.TimeOf(time.Now())+1200))(w.T)
+	p.Approvals = append(p.Approvals, other)
+	w.refusesToReserve("one officer with two keys", p, "approvals", "evidence.approvals")
+
+	client := must(ssh.NewPublicKey(ed25519.PublicKey(p.Request.Requester[:])))(w.T)
+	errs := w.submit(w.proposed(give(client.Marshal()), "alice", "bob"), w.names...)
+	w.refused("client's key for an officer", errs, "keys", "clients")
+	own := must(w.paper(large, "alice"))(w.T)
+	document := must(w.approval(w.build.Client, "alice", canon.ObjectIntent, must(own.IntentDigest())(w.T), canon.TimeOf(time.Now())+1200))(w.T)
+	own.Approvals = append(own.Approvals, document)
+	w.refusesToReserve("client who approves his own request in an officer's name", own, "approval", "approvals[1].signature")
+	w.pays(must(w.paper(large, "alice", "bob"))(w.T))
 }
 
 // expires: what was approved and acked in time is not signed after its time.

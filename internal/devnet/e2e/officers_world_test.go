@@ -27,7 +27,7 @@ import (
 	"github.com/strongroom/strongroom/policy"
 	"github.com/strongroom/strongroom/policy/amendment"
 	"github.com/strongroom/strongroom/policy/approval"
-	"github.com/strongroom/strongroom/policy/charter"
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/guard"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
@@ -66,8 +66,8 @@ func newWorld(t *testing.T, d *devnet.Devnet) *world {
 		charter: map[canon.Name]pb.CharterServiceClient{}, devices: map[canon.Name]map[canon.Name]pb.OfficerServiceClient{}}
 	encoded := must(os.ReadFile(d.Genesis()))(t)
 	w.chain = must(amendment.Open(encoded, canon.KindGenesis.Digest(encoded)))(t)
-	book := must(genesis.ReadBook(must(os.ReadFile(d.Book()))(t), d.Charter.Genesis().Chains))(t)
-	w.build = hostile.Builder{Charter: w.chain.Current(), Book: must(charter.BuildBook(book))(t), Client: w.signingKey(d.Clients[0]),
+	entries := must(genesis.ReadBook(must(os.ReadFile(d.Book()))(t), d.Charter.Genesis().Chains))(t)
+	w.build = hostile.Builder{Charter: w.chain.Current(), Book: must(book.Build(entries))(t), Client: w.signingKey(d.Clients[0]),
 		Officers: map[canon.Name]approval.Signer{}, Now: time.Now,
 		Key: func(n canon.Name) (guard.GroupKey, bool) { k, ok := w.keys[n]; return k, ok }}
 	for _, n := range d.Nodes {

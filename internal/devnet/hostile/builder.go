@@ -15,6 +15,7 @@ import (
 
 	"github.com/strongroom/strongroom/policy"
 	"github.com/strongroom/strongroom/policy/approval"
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/policy/guard"
 	"github.com/strongroom/strongroom/proto/canon"
@@ -23,7 +24,7 @@ import (
 // Builder puts papers together. The people in it are honest: the client signs requests, the officers approve intents.
 type Builder struct {
 	Charter  *charter.Charter
-	Book     *charter.BookTree
+	Book     *book.Tree
 	Client   approval.Signer
 	Officers map[canon.Name]approval.Signer
 	Key      func(canon.Name) (guard.GroupKey, bool)
@@ -85,7 +86,7 @@ func (b *Builder) source(chain canon.ChainID) (canon.Wallet, canon.Account, erro
 
 // payee returns an address of the client's book that the account may pay to.
 func (b *Builder) payee(chain canon.ChainID, account canon.Account) ([]byte, error) {
-	for _, e := range b.Book.Entries() {
+	for e := range b.Book.All() {
 		if e.Chain == chain && e.Client == account.Client && (e.Account == canon.Any || e.Account == account.Name) {
 			return e.Address, nil
 		}

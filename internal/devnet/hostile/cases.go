@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/btcsuite/btcd/wire"
 
 	"github.com/strongroom/strongroom/policy/approval"
 	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/proto/refusal"
 	"github.com/strongroom/strongroom/wallets"
 	"github.com/strongroom/strongroom/wallets/bitcoin"
 )
@@ -20,7 +22,22 @@ import (
 type Case struct {
 	Name  string
 	Field string // part of a failure's field
+	Names string // what that failure must call what it found; empty where the field says it all
 	Paper *Paper
+}
+
+// naming asks for a refusal that names what it found.
+func (c Case) naming(what string) Case {
+	c.Names = what
+	return c
+}
+
+// named reports whether a refusal has a failure of the case's field that names what the case must be called.
+func (c Case) named(err error) bool {
+	r := refusal.Of(err)
+	return r != nil && slices.ContainsFunc(r.Failures, func(f refusal.Failure) bool {
+		return strings.Contains(f.Field, c.Field) && strings.Contains(f.Found, c.Names)
+	})
 }
 
 // Papers are the withdrawals that cases start from. Each is one that the guard accepts.
@@ -28,12 +45,13 @@ type Papers struct {
 	Bitcoin *Paper
 	Coin    *Paper // the EVM chain's own
 	Token   *Paper
+	Call    *Paper // a contract call that the charter lists; nil where it lists none for the client
 }
 
 // Cases alters the papers in every way that one signer alone can see.
 func (b *Builder) Cases(p Papers) ([]Case, error) {
 	var out []Case
-	for _, alter := range []func(Papers) ([]Case, error){b.invented, b.alteredBitcoin, b.alteredCoin, b.alteredToken, b.replayed} {
+	for _, alter := range []func(Papers) ([]Case, error){b.invented, b.alteredBitcoin, b.alteredCoin, b.alteredToken, b.disguised, b.agreed, b.alteredCall, b.replayed} {
 		cases, err := alter(p)
 		if err != nil {
 			return nil, err
@@ -61,8 +79,8 @@ func (b *Builder) invented(p Papers) ([]Case, error) {
 		q.Approvals = nil
 	}
 	return []Case{
-		{"request by a key that the charter does not know", "requester", unknown},
-		{"request in the client's name, signed by another key", "signature", forged},
+		{Name: "request by a key that the charter does not know", Field: "requester", Paper: unknown},
+		{Name: "request in the client's name, signed by another key", Field: "signature", Paper: forged},
 	}, nil
 }
 
@@ -70,7 +88,7 @@ func (b *Builder) invented(p Papers) ([]Case, error) {
 func altered(name, field string, base *Paper, change func(*Paper)) Case {
 	q := base.Clone()
 	change(q)
-	return Case{name, field, q}
+	return Case{Name: name, Field: field, Paper: q}
 }
 
 // strangerScript returns an output script of nobody.
@@ -206,7 +224,7 @@ func (b *Builder) replayed(p Papers) ([]Case, error) {
 		return nil, err
 	}
 	return []Case{
-		{"approvals of another intent", "approvals[0].digest", again},
+		{Name: "approvals of another intent", Field: "approvals[0].digest", Paper: again},
 		altered("one officer counted twice", "evidence.approvals", base, func(q *Paper) { q.Approvals = []canon.Signed{q.Approvals[0], second} }),
 		altered("no officer asked: another rule named", "intent.rule", base, func(q *Paper) {
 			q.Intent.Rule, q.Intent.Quorum, q.Approvals = free.Name, free.Quorum, nil

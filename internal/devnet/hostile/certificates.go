@@ -69,7 +69,7 @@ func (r *run) signHalf(ctx context.Context, name string, h, other half) error {
 		acks        []canon.Signed
 	}{
 		{fmt.Sprintf(", signed on %d acks", len(h.acks)), "certificate.acks", h.acks},
-		{", signed on the acks of both halves", "ack.reservation", slices.Concat(h.acks, other.acks)},
+		{", signed on the acks of both halves", fmt.Sprintf("certificate.acks[%d].reservation", len(h.acks)), slices.Concat(h.acks, other.acks)},
 	} {
 		certificate, err := r.Certificate(h.Reservation, try.acks...)
 		if err != nil {
@@ -160,8 +160,8 @@ func (r *run) forgeries(ctx context.Context, p, other *Paper, acks []canon.Signe
 	}{
 		{fmt.Sprintf("certificate with %d acks", len(few)), "certificate.acks", q, few},
 		{"certificate with one ack twice", fmt.Sprintf("acks[%d].signer", len(few)), q, append(slices.Clone(few), few[0])},
-		{"certificate with a forged ack", "ack.signature", q, append(slices.Clone(few), forged)},
-		{"certificate whose reservation names another transaction", "ack.reservation", swapped, acks[:n]},
+		{"certificate with a forged ack", fmt.Sprintf("certificate.acks[%d].signature", len(few)), q, append(slices.Clone(few), forged)},
+		{"certificate whose reservation names another transaction", "certificate.acks[0].reservation", swapped, acks[:n]},
 	} {
 		certificate, err := r.Certificate(f.question.Reservation, f.acks...)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/strongroom/strongroom/policy/approval"
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/policy/guard"
 	"github.com/strongroom/strongroom/proto/canon"
@@ -25,7 +26,7 @@ import (
 // Config is what a compromised coordinator has, and the honest people whose signatures it misuses.
 type Config struct {
 	Charter *charter.Charter
-	Book    *charter.BookTree
+	Book    *book.Tree
 	TLS     tls.Certificate       // the coordinator's
 	Signers map[canon.Name]string // addresses of all signers of the charter
 	Bitcoin chain.Bitcoin

@@ -9,6 +9,7 @@ import (
 
 	"github.com/btcsuite/btcd/wire"
 
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/charter/chartertest"
 	"github.com/strongroom/strongroom/policy/guard"
 	"github.com/strongroom/strongroom/proto/canon"
@@ -42,7 +43,7 @@ func newPapers(t *testing.T, b *Builder) (Papers, []bitcoin.Coin) {
 func TestUnalteredPapersAreAccepted(t *testing.T) {
 	b := newBuilder(t)
 	p, _ := newPapers(t, b)
-	for name, paper := range map[string]*Paper{"bitcoin": p.Bitcoin, "coin": p.Coin, "token": p.Token} {
+	for name, paper := range map[string]*Paper{"bitcoin": p.Bitcoin, "coin": p.Coin, "token": p.Token, "call": p.Call} {
 		s, err := b.Check(paper)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -75,8 +76,11 @@ func TestEveryAlterationIsRefusedByField(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = guard.Check(evidence, guard.View{Charter: b.Charter, Now: time.Now(), Key: b.Key})
+			_, err = guard.Check(evidence, guard.View{Charter: b.Charter, Book: book.Begin(b.Charter).Required(0, 0), Now: time.Now(), Key: b.Key})
 			refused(t, err, c.Field)
+			if !c.named(err) {
+				t.Errorf("expected a refusal that names %q, found %v", c.Names, err)
+			}
 			// The reservation tells of the altered paper, or a signer could refuse it for that.
 			r, err := b.Reservation(c.Paper)
 			if err != nil {
@@ -91,10 +95,10 @@ func TestEveryAlterationIsRefusedByField(t *testing.T) {
 			}
 		})
 	}
-	if len(cases) < 20 {
-		t.Errorf("expected at least 20 cases, found %d", len(cases))
+	if len(cases) < 40 {
+		t.Errorf("expected at least 40 cases, found %d", len(cases))
 	}
-	for _, paper := range []*Paper{p.Bitcoin, p.Coin, p.Token} {
+	for _, paper := range []*Paper{p.Bitcoin, p.Coin, p.Token, p.Call} {
 		if _, err := b.Check(paper); err != nil {
 			t.Errorf("expected the cases to leave their base as it was, found %v", err)
 		}
@@ -117,7 +121,7 @@ func TestRejectedIntentIsRefusedByWhoeverWasTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	told := func(canon.Digest) []canon.Signed { return []canon.Signed{statement} }
-	_, err = guard.Check(evidence, guard.View{Charter: b.Charter, Now: time.Now(), Key: b.Key, Statements: told})
+	_, err = guard.Check(evidence, guard.View{Charter: b.Charter, Book: book.Begin(b.Charter).Required(0, 0), Now: time.Now(), Key: b.Key, Statements: told})
 	refused(t, err, "evidence.statements")
 }
 

@@ -36,6 +36,7 @@ type Paper struct {
 func (p *Paper) Clone() *Paper {
 	q := *p
 	q.Request.Outputs = slices.Clone(p.Request.Outputs)
+	q.Intent.Transactions, q.Intent.Inputs = slices.Clone(p.Intent.Transactions), slices.Clone(p.Intent.Inputs)
 	q.Approvals = slices.Clone(p.Approvals)
 	q.Statements = slices.Clone(p.Statements)
 	q.Addresses = slices.Clone(p.Addresses)

@@ -30,10 +30,15 @@ func (b *Builder) Reservation(p *Paper) (canon.Reservation, error) {
 	if !ok {
 		return canon.Reservation{}, fmt.Errorf("key: expected the public key of %s, found none", wallet.Key)
 	}
+	coin, _ := b.Charter.NativeAsset(p.Request.Chain)
+	asset := coin.ID // of a contract call
+	if len(p.Request.Outputs) > 0 {
+		asset = p.Request.Outputs[0].Asset
+	}
 	anchors := p.anchors()
 	return canon.Reservation{
 		Organisation: b.Charter.Organisation(), Withdrawal: p.Intent.Withdrawal, Version: p.Version, Intent: intent, Sort: canon.Write,
-		Transactions: []canon.Digest{canon.TransactionDigest(transaction)}, Wallet: wallet.Name, Asset: p.Request.Outputs[0].Asset,
+		Transactions: []canon.Digest{canon.TransactionDigest(transaction)}, Wallet: wallet.Name, Asset: asset,
 		Charges: policy.Charges(b.Charter, &rule, &p.Request, p.Intent.FeeCap), Anchor: anchors[0], AnchorNumber: 1, Inputs: anchors,
 		Stamp: p.Stamp, Until: p.Until, CharterNumber: b.Charter.Number(), Charter: b.Charter.Digest(), Key: key.ID, KeyEpoch: key.Epoch,
 	}, nil

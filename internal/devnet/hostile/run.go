@@ -75,9 +75,17 @@ func (r *run) prepare(ctx context.Context) (Papers, error) {
 	if p.Coin, p.Token, err = r.transfers(ctx); err != nil {
 		return p, err
 	}
+	if p.Call, err = r.Call(p.Token); err != nil {
+		return p, err
+	}
 	wallet, _ := r.Charter.Wallet(p.Bitcoin.Request.Wallet)
 	key, _ := r.Charter.Key(wallet.Key)
 	r.threshold = int(key.Threshold)
+	if p.Call != nil {
+		if err := r.accepted(p.Call); err != nil {
+			return p, err
+		}
+	}
 	return p, r.accepted(p.Bitcoin, p.Coin, p.Token)
 }
 
@@ -118,7 +126,7 @@ func (r *run) transfers(ctx context.Context) (coin, token *Paper, err error) {
 func (r *run) accepted(papers ...*Paper) error {
 	for _, p := range papers {
 		if _, err := r.Check(p); err != nil {
-			return fmt.Errorf("unaltered paper for %s: expected the guard to accept it, found: %w", p.Request.Outputs[0].Asset, err)
+			return fmt.Errorf("unaltered paper of request %s on %s: expected the guard to accept it, found: %w", p.Request.RequestID, p.Request.Chain, err)
 		}
 	}
 	return nil
@@ -133,15 +141,26 @@ func (r *run) done(name string, refused map[canon.Name]refusal.Failure) {
 
 // refuseReserve asks signers for acks and wants refusals of the field.
 func (r *run) refuseReserve(ctx context.Context, name, field string, names []canon.Name, p *Paper) error {
-	q, err := r.Question(p)
+	return r.refuseCase(ctx, names, Case{Name: name, Field: field, Paper: p})
+}
+
+// refuseCase does so for a case, whose refusals may have to name something.
+func (r *run) refuseCase(ctx context.Context, names []canon.Name, c Case) error {
+	q, err := r.Question(c.Paper)
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s: %w", c.Name, err)
 	}
-	refused, err := refusals(name, field, r.reserve(ctx, names, q))
+	answers := r.reserve(ctx, names, q)
+	refused, err := refusals(c.Name, c.Field, answers)
 	if err != nil {
 		return err
 	}
-	r.done(name, refused)
+	for name, answer := range answers {
+		if !c.named(answer.err) {
+			return &NotRefusedError{c.Name, name, c.Field + ", named " + c.Names, answer.err}
+		}
+	}
+	r.done(c.Name, refused)
 	return nil
 }
 
@@ -162,7 +181,7 @@ func (r *run) alterations(ctx context.Context, papers Papers) error {
 		return err
 	}
 	for _, c := range cases {
-		if err := r.refuseReserve(ctx, c.Name, c.Field, r.names, c.Paper); err != nil {
+		if err := r.refuseCase(ctx, r.names, c); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/btcsuite/btcd/wire"
 
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/guard"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/wallets"
@@ -133,7 +134,7 @@ func (b *Builder) Check(p *Paper) (*guard.Signable, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := guard.View{Charter: b.Charter, Now: b.Now(), Key: b.Key}
+	v := guard.View{Charter: b.Charter, Book: book.Begin(b.Charter).Required(0, 0), Now: b.Now(), Key: b.Key}
 	s, err := guard.Check(q.Evidence, v)
 	if err != nil {
 		return nil, err

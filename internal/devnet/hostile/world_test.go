@@ -15,7 +15,7 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 
 	"github.com/strongroom/strongroom/policy/approval"
-	"github.com/strongroom/strongroom/policy/charter"
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/charter/chartertest"
 	"github.com/strongroom/strongroom/policy/guard"
 	"github.com/strongroom/strongroom/proto/canon"
@@ -39,17 +39,37 @@ func officer(t *testing.T, name string) approval.Signer {
 
 func newBuilder(t *testing.T) *Builder {
 	t.Helper()
-	book, err := charter.BuildBook(chartertest.Entries())
+	book, err := book.Build(chartertest.Entries())
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := chartertest.Open(t, chartertest.Genesis())
+	c := chartertest.Open(t, genesis())
 	group := guard.GroupKey{ID: "main", Epoch: 1, Public: shares(t, c.Organisation())[0].PublicKey}
 	return &Builder{
 		Charter: c, Book: book, Client: approval.NewRawSigner(chartertest.Key("acme")), Now: time.Now,
 		Officers: map[canon.Name]approval.Signer{"alice": officer(t, "alice"), "bob": officer(t, "bob")},
 		Key:      func(n canon.Name) (guard.GroupKey, bool) { return group, n == "main" },
 	}
+}
+
+// genesis is the test organisation with contract calls that two officers may approve, one with each kind of argument, and a cold wallet.
+func genesis() canon.Genesis {
+	g := chartertest.Genesis()
+	g.Wallets = append(g.Wallets, canon.Wallet{
+		Name: "eth-cold", Label: "ETH cold", Chain: chartertest.EVM, Tier: canon.Cold, Scheme: canon.SchemeMPC, Key: "main", Number: 9, Accounts: []canon.Name{"acme-main"},
+	})
+	g.Calls = []canon.CallRule{{
+		Name: "stake", Chain: chartertest.EVM, Contract: bytes.Repeat([]byte{0x77}, 20), Signature: "stake(uint64,address,address,bytes4,bool)",
+		Arguments: []canon.ArgumentRule{
+			{Allow: canon.ArgumentAtMost, Max: canon.AmountOf(10), Pays: []canon.AssetID{chartertest.USD}}, {Allow: canon.ArgumentSelf}, {Allow: canon.ArgumentBook},
+			{Allow: canon.ArgumentEqual, Values: [][]byte{append([]byte{1, 2, 3, 4}, make([]byte, 28)...)}}, {Allow: canon.ArgumentAny},
+		},
+	}}
+	rule := g.Rules[2]
+	rule.Name, rule.Calls, rule.Wallets = "calls", []canon.Name{"stake"}, []canon.Name{canon.Any}
+	rule.Amounts = rule.Amounts[1:]
+	g.Rules = append(g.Rules, rule)
+	return g
 }
 
 // ledgerChain is a Bitcoin chain in memory. What the coordinator does not use panics.

@@ -1,5 +1,6 @@
 // Usage: node differential.mjs FILE
-// FILE holds a transaction a line: {"id", "kind": "bitcoin" | "evm", "raw": hexadecimal, "decoded": our reading, or null where we refused}.
+// FILE holds a transaction a line: {"id", "kind": "bitcoin" | "evm", "raw": hexadecimal, "decoded": our reading, or null where we refused,
+// "signature": the function that a contract call is meant to be, if any}.
 // Every library must read exactly the same out of what we did not refuse, and write the same bytes again. Of what we refused, the command
 // counts how much each library would have read. It prints the first disagreements and a line 'N passed, N failed', and exits with 1 unless
 // all passed. One limit of a library is known: ethers keeps the nonce as a JavaScript number and reads none above 2^53-1.
@@ -20,6 +21,27 @@ function call(token, data) {
   if (!data.startsWith(selector)) return null;
   const [to, amount] = erc20.decodeFunctionData('transfer', data);
   return { token, to: to.toLowerCase(), amount: String(amount) };
+}
+
+// values reads call data as arguments of the function, null unless it is the one encoding of some.
+function values(signature, data) {
+  try {
+    const f = new Interface([`function ${signature}`]);
+    const fragment = f.getFunction(signature);
+    if (fragment.format('sighash') !== signature) return null;
+    const found = f.decodeFunctionData(fragment, data);
+    if (f.encodeFunctionData(fragment, found) !== data) return null;
+    return found.toArray().map((v) => String(v).toLowerCase());
+  } catch {
+    return null;
+  }
+}
+
+// contractCall reads the call data of a contract call; a token transfer and no data are none.
+function contractCall(contract, data, signature) {
+  if (data === '0x' || data.startsWith(selector)) return null;
+  const words = data.slice(10).match(/.{64}/g) ?? [];
+  return { contract, selector: data.slice(0, 10), words: words.map((w) => '0x' + w), values: values(signature, data) };
 }
 
 const integer = (item) => {
@@ -62,7 +84,7 @@ const libraries = {
   ethers: {
     kind: 'evm',
     read: (raw) => Transaction.from('0x' + raw),
-    describe: (tx) => ({
+    describe: (tx, signature) => ({
       type: tx.type,
       chainId: String(tx.chainId),
       nonce: String(tx.nonce),
@@ -74,6 +96,7 @@ const libraries = {
       data: tx.data,
       accessList: tx.accessList,
       transfer: call(String(tx.to).toLowerCase(), tx.data),
+      call: contractCall(String(tx.to).toLowerCase(), tx.data, signature),
       digest: tx.unsignedHash,
       encoded: tx.unsignedSerialized.slice(2),
     }),
@@ -81,13 +104,13 @@ const libraries = {
   "ethers' RLP": {
     kind: 'evm',
     read: (raw) => ({ type: parseInt(raw.slice(0, 2), 16), list: decodeRlp('0x' + raw.slice(2)) }),
-    describe: ({ type, list }) => {
+    describe: ({ type, list }, signature) => {
       if (!Array.isArray(list) || list.length !== 9) throw new Error('expected a list of 9 fields');
       const [chainId, nonce, tip, feeCap, gas, to, value, data, accessList] = list;
       const encoded = Buffer.from([type]).toString('hex') + encodeRlp(list).slice(2);
       return {
         type, chainId: integer(chainId), nonce: integer(nonce), tip: integer(tip), feeCap: integer(feeCap), gas: integer(gas), to,
-        value: integer(value), data, accessList, transfer: call(to, data), digest: keccak256('0x' + encoded), encoded,
+        value: integer(value), data, accessList, transfer: call(to, data), call: contractCall(to, data, signature), digest: keccak256('0x' + encoded), encoded,
       };
     },
   },
@@ -113,7 +136,7 @@ const beyond = (name, t, e) =>
 function disagreement(name, t, counts) {
   let theirs;
   try {
-    theirs = libraries[name].describe(libraries[name].read(t.raw));
+    theirs = libraries[name].describe(libraries[name].read(t.raw), t.signature);
   } catch (e) {
     if (beyond(name, t, e)) {
       counts.beyond++;

@@ -28,7 +28,25 @@ export function checkEVM(t) {
   if (tx.maxPriorityFeePerGas > tx.maxFeePerGas) throw new Error('fees: tip above the maximum fee');
   equal('fee (gas limit * maximum fee)', amount(t.fee, 'fee'), tx.gasLimit * tx.maxFeePerGas);
   equal('number of change outputs', 0, (t.change ?? []).length);
-  checkPayment(t, tx);
+  if (t.call !== undefined) checkCall(t, tx);
+  else checkPayment(t, tx);
+}
+
+// checkCall compares contract, function, arguments and value with what ethers decodes.
+function checkCall(t, tx) {
+  fields(t.call, ['contract', 'signature', 'arguments', 'value']);
+  equal("asset's chain", t.chain, String(t.asset).split('/')[0]);
+  equal('number of outputs', 0, list(t, 'outputs').length);
+  equal('contract', getAddress(t.call.contract), tx.to);
+  equal('value', amount(t.call.value, 'value'), tx.value);
+  const contract = new Interface(['function ' + t.call.signature]);
+  const f = contract.getFunction(tx.data.slice(0, 10));
+  if (f === null) throw new Error(`call: report says ${t.call.signature}, transaction has selector ${tx.data.slice(0, 10)}`);
+  equal('signature', t.call.signature, f.format());
+  const found = contract.decodeFunctionData(f, tx.data);
+  equal('number of arguments', list(t.call, 'arguments').length, found.length);
+  found.forEach((v, i) => equal(`argument ${i}`, String(t.call.arguments[i]).toLowerCase(), String(v).toLowerCase()));
+  equal('call data, encoded again', contract.encodeFunctionData(f, found), tx.data);
 }
 
 // checkPayment compares recipient and amount: of the transaction for ether, of the decoded call for a token.

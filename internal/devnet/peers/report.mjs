@@ -7,6 +7,8 @@
 //   inputs   Bitcoin: {"value", "script", "publicKey"} in the order of the transaction's inputs
 //   fee      Bitcoin: what is paid; EVM: gas limit * maxFeePerGas, the most that can be paid
 //   from, nonce   EVM
+//   call     EVM, instead of a payment: {"contract", "signature", "arguments", "value"}; then there are no outputs. Arguments are
+//            text: numbers in decimal, addresses and bytes in hexadecimal, true or false
 // Amounts are decimal strings in base units. Other fields are not looked at.
 import { checkBitcoin } from './bitcoin.mjs';
 import { checkEVM } from './evm.mjs';

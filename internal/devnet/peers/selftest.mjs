@@ -71,7 +71,12 @@ function tokenReport(change) {
     asset: 'eip155:1337/erc20:' + TOKEN.toLowerCase(), outputs: [{ address: TO.toLowerCase(), amount: '400' }] };
 }
 
-const good = () => [bitcoinReport(), etherReport(), tokenReport()];
+function callReport(change) {
+  return { ...etherReport({ to: TOKEN, value: 3n, data: erc20.encodeFunctionData('approve', [TO, 400n]), ...change }), outputs: [],
+    call: { contract: TOKEN.toLowerCase(), signature: 'approve(address,uint256)', arguments: [TO.toLowerCase(), '400'], value: '3' } };
+}
+
+const good = () => [bitcoinReport(), etherReport(), tokenReport(), callReport()];
 
 // fails asserts that the changed transaction, and only it, fails, for the reason given.
 function fails(transactions, reason) {
@@ -82,7 +87,7 @@ function fails(transactions, reason) {
 }
 
 test('good transactions of all kinds pass', () => {
-  assert.deepEqual(checkReport({ transactions: good() }), { passed: 3, failures: [] });
+  assert.deepEqual(checkReport({ transactions: good() }), { passed: 4, failures: [] });
 });
 
 const edit = (t, change) => (change(t), t);
@@ -139,6 +144,15 @@ const evmCases = {
   'altered token amount': [tokenReport, (t) => (t.outputs[0].amount = '401'), /amount/],
   'altered token recipient': [tokenReport, (t) => (t.outputs[0].address = TOKEN), /recipient/],
   'the asset of another chain': [etherReport, (t) => (t.asset = 'eip155:1/slip44:60'), /asset's chain/],
+  'a call without the report saying so': [callReport, (t) => delete t.call, /outputs/],
+  'a payment reported as a call': [etherReport, (t) => ((t.call = callReport().call), (t.outputs = [])), /contract/],
+  'a call that pays beside': [callReport, (t) => (t.outputs = etherReport().outputs), /number of outputs/],
+  'a call of another contract': [callReport, (t) => (t.call.contract = TO), /contract/],
+  'a call with another value': [callReport, (t) => (t.call.value = '0'), /value/],
+  'a call of another function': [callReport, (t) => (t.call.signature = 'approve(address,uint128)'), /selector/],
+  'a call with another spender': [callReport, (t) => (t.call.arguments[0] = TOKEN), /argument 0/],
+  'a call with another number': [callReport, (t) => (t.call.arguments[1] = '401'), /argument 1/],
+  'a call with an argument left out': [callReport, (t) => t.call.arguments.pop(), /number of arguments/],
   'garbage': [etherReport, (t) => (t.raw = '0x02c0'), /not a transaction/],
 };
 for (const [name, [make, change, reason]] of Object.entries(evmCases)) {
@@ -147,6 +161,7 @@ for (const [name, [make, change, reason]] of Object.entries(evmCases)) {
 test('EVM: signed by another key', () => fails([bitcoinReport(), etherReport({}, new Wallet('0x' + toHex(stranger)))], /from/));
 test('EVM: signed for another chain', () => fails([bitcoinReport(), etherReport({ chainId: 1 })], /chain/));
 test('EVM: approve instead of transfer', () => fails([bitcoinReport(), tokenReport({ data: erc20.encodeFunctionData('approve', [TO, 400n]) })], /call/));
+test('EVM: bytes after a contract call', () => fails([bitcoinReport(), callReport({ data: erc20.encodeFunctionData('approve', [TO, 400n]) + '00' })], /call data/));
 test('EVM: bytes after the call', () => fails([bitcoinReport(), tokenReport({ data: transfer() + '00' })], /call data/));
 test('EVM: ether sent along with a token', () => fails([bitcoinReport(), tokenReport({ value: 1n })], /value beside the token/));
 test('EVM: legacy transaction', () => fails([bitcoinReport(), etherReport({ type: 0, maxFeePerGas: undefined, maxPriorityFeePerGas: undefined, gasPrice: 1n })], /type/));
@@ -175,9 +190,9 @@ test('the command prints the count and exits accordingly', () => {
   };
   try {
     const ok = run(JSON.stringify({ transactions: good() }));
-    assert.deepEqual([ok.status, ok.stdout, ok.stderr], [0, '3 passed, 0 failed\n', '']);
+    assert.deepEqual([ok.status, ok.stdout, ok.stderr], [0, '4 passed, 0 failed\n', '']);
     const bad = run(JSON.stringify({ transactions: [...good().slice(1), { ...bitcoinReport(), fee: '1' }] }));
-    assert.deepEqual([bad.status, bad.stdout], [1, '2 passed, 1 failed\n']);
+    assert.deepEqual([bad.status, bad.stdout], [1, '3 passed, 1 failed\n']);
     assert.equal(run('{}').status, 1);
     assert.equal(run('not JSON').status, 1);
   } finally {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/strongroom/strongroom/policy/amendment"
 	"github.com/strongroom/strongroom/policy/approval"
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
@@ -26,7 +27,9 @@ const (
 	// maxDelay keeps sums of times in bounds: no delay beyond it ever ends.
 	maxDelay = 1 << 40
 	// grace is for how many seconds after it spoke for one amendment a signer speaks for no other that would exclude it. Without it two
-	// amendments that are ready at the same time would fork the charter; for ever, a split of the signers would end all amendments.
+	// amendments that are ready at the same time would fork the charter; for ever, a split of the signers would end all amendments. A
+	// veto that came since does not shorten it: others may have said that they held the vetoed one before they knew of the veto, and
+	// whoever has the words of q of them, this signer's among those, enacts it. No signer can tell by itself that nobody does.
 	grace = 600
 )
 
@@ -47,10 +50,14 @@ type Enacted struct {
 	Entry  []byte // encoding of canon.CharterEntry
 }
 
-// follow begins the charter's chain at the genesis.
+// follow begins the charter's chain, and the address book, at the genesis.
 func (x *Index) follow(genesis []byte) (err error) {
-	x.chain, err = amendment.Open(genesis, x.organisation)
-	return err
+	if x.chain, err = amendment.Open(genesis, x.organisation); err != nil {
+		return err
+	}
+	x.book = book.Begin(x.chain.Current())
+	x.confirm(0)
+	return x.thaw()
 }
 
 // Chain returns the charter in force with the amendments that wait.
@@ -64,7 +71,7 @@ func (x *Index) current() *charter.Charter {
 	return x.chain.Current()
 }
 
-// Freezes returns the officers' freezes that no amendment in force lifted. Callers must not add to it, nor keep it.
+// Freezes returns the officers' freezes that the charter in force did not lift, with those that it confirms. Callers must not add to it, nor keep it.
 func (x *Index) Freezes() *approval.Set { return x.freezes }
 
 // FirstSeen returns when the proposal was first recorded, false if it does not wait, or was put aside for others because nothing can
@@ -215,6 +222,7 @@ func (x *Index) applyEnacted(r record) error {
 			delete(x.noted, d)
 		}
 	}
+	x.confirm(v.Time)
 	return x.thaw()
 }
 
@@ -270,9 +278,27 @@ func (x *Index) freeze(id canon.Digest) error {
 	return err
 }
 
-// thaw works out the freezes anew, after the charter changed.
+// confirm notes which freezes the charter in force confirms.
+func (x *Index) confirm(now canon.Time) {
+	before := x.confirmedFreezes
+	x.confirmedFreezes = make(map[canon.Digest]canon.Time)
+	for _, id := range x.current().Genesis().Confirmed {
+		x.confirmedFreezes[id] = now
+		if since, ok := before[id]; ok {
+			x.confirmedFreezes[id] = since
+		}
+	}
+}
+
+// thaw works out the freezes anew, after the charter changed. One that was confirmed holds whatever became of it before, also if it had
+// lapsed or never came here. One that is lifted is not confirmed, see charter.Lint.
 func (x *Index) thaw() error {
 	x.freezes = approval.NewSet()
+	for id, since := range x.confirmedFreezes {
+		if r, known := x.statements.Get(id); !known || r.Verb == canon.StateFreeze {
+			x.freezes.Confirm(id, since)
+		}
+	}
 	for _, id := range x.statements.IDs(canon.Digest{}, x.statements.Len()) {
 		if err := x.freeze(id); err != nil {
 			return fmt.Errorf("%w: %w", ErrDamaged, err)

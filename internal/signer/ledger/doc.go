@@ -16,6 +16,8 @@
 //     it was checked against it;
 //   - amendments of the charter take effect by a record, under the same lock: what is checked at a commitment is checked under the charter
 //     that the last record before it left in force;
+//   - a version of the address book is durable before anybody is told so, with the second at which it was first seen; it is reviewed under the
+//     charter and the statements that the records before it left;
 //   - a signing session needs a hold under a certificate, each attempt is used once, and COMMITTED is recorded before the last message.
 //
 // Nothing gives an anchor or an input back yet: a wid that was acked holds them for good.

@@ -7,6 +7,7 @@ import (
 	"github.com/strongroom/strongroom/policy"
 	"github.com/strongroom/strongroom/policy/amendment"
 	"github.com/strongroom/strongroom/policy/approval"
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 )
@@ -57,9 +58,16 @@ type Index struct {
 	noted   map[canon.Digest]*noted
 	enacted []Enacted
 	freezes *approval.Set // of statements, those freezes that are not lifted
-	began   bool
+	// confirmedFreezes are those that the charter in force confirms, each with when it came to do so here.
+	confirmedFreezes map[canon.Digest]canon.Time
+	began            bool
+
+	book         *book.Versions // nil if the ledger follows no charter
+	bookVersions int            // that were recorded
+	bookBytes    int            // of them
 
 	verified *verified // what is being appended, nil otherwise
+	reviewed *reviewed
 }
 
 // reservation is one rid, known by an ack of ours, by a certificate, or both.
@@ -145,23 +153,6 @@ func (x *Index) Confirmed(key canon.Name, epoch uint64) ([]byte, bool) {
 	return slices.Clone(public), ok
 }
 
-// Statements returns what officers said about the object.
-func (x *Index) Statements(object canon.Digest) []canon.Signed { return x.statements.About(object) }
-
-// Recorded returns how many statements there are.
-func (x *Index) Recorded() int { return x.statements.Len() }
-
-// Frozen returns the earliest freeze that holds at that time.
-func (x *Index) Frozen(now canon.Time, lapse uint64) (approval.Freeze, bool) {
-	return x.freezes.Frozen(now, lapse)
-}
-
-// Revoked reports whether an officer revoked the key of that approval.KeyDigest.
-func (x *Index) Revoked(key canon.Digest) bool { return x.statements.Revoked(key) }
-
-// Set returns everything officers said. Callers must not add to it, nor keep it.
-func (x *Index) Set() *approval.Set { return x.statements }
-
 // Intents returns the encodings of the intents of all withdrawals, in no particular order.
 func (x *Index) Intents() [][]byte {
 	var all [][]byte
@@ -226,8 +217,10 @@ func (x *Index) applyPayload(r record) error {
 		return x.applyHeld(r)
 	case kindJoined:
 		return x.applyJoined(r)
+	case kindBook:
+		return x.applyBook(r)
 	}
-	return fmt.Errorf("%w: kind: expected 1 to %d, found %d", ErrDamaged, kindJoined, r.kind)
+	return fmt.Errorf("%w: kind: expected 1 to %d, found %d", ErrDamaged, kindBook, r.kind)
 }
 
 func (x *Index) applyOpen(r record) error {
@@ -354,21 +347,6 @@ func (x *Index) applyCommitted(r record) error {
 	}
 	s.committed = true
 	return nil
-}
-
-func (x *Index) applyStatement(r record) error {
-	var v statementRecord
-	if err := decode(r.payload, &v); err != nil {
-		return err
-	}
-	fresh, err := x.statements.Add(v.Statement, v.Seen)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	if !fresh {
-		return fmt.Errorf("%w: expected one record for each statement, found a second", ErrDamaged)
-	}
-	return x.freeze(canon.KindStatement.Digest(v.Statement.Document))
 }
 
 func (x *Index) applyAddress(r record) error {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/strongroom/strongroom/policy"
 	"github.com/strongroom/strongroom/policy/amendment"
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 )
@@ -57,6 +58,7 @@ type Ledger struct {
 	index  *Index
 	failed error
 	chain  atomic.Pointer[amendment.Chain] // of the index, for readers without the lock
+	book   atomic.Pointer[book.Versions]
 }
 
 // State is the ledger's position.
@@ -107,6 +109,7 @@ func Open(c Config) (_ *Ledger, err error) {
 	}
 	l := &Ledger{limits: c.Limits, lock: lock, cut: cut, file: f, index: x}
 	l.chain.Store(x.chain)
+	l.book.Store(x.book)
 	return l, nil
 }
 
@@ -165,6 +168,7 @@ func (l *Ledger) append(k kind, v any) error {
 		return l.poison(err)
 	}
 	l.chain.Store(l.index.chain)
+	l.book.Store(l.index.book)
 	return nil
 }
 

@@ -61,6 +61,7 @@ const (
 	kindEnacted     kind = 11
 	kindHeld        kind = 12
 	kindJoined      kind = 13
+	kindBook        kind = 14
 )
 
 // record is one entry; hash covers everything before it in the file.
@@ -141,6 +142,11 @@ type (
 	joinedRecord struct {
 		Number  uint64       `cbor:"1,keyasint"`
 		Charter canon.Digest `cbor:"2,keyasint"`
+	}
+	// bookRecord is a version of the address book. What it adds is paid no sooner than a cool-down after Seen, here.
+	bookRecord struct {
+		Update []byte     `cbor:"1,keyasint"` // encoding of canon.BookUpdate
+		Seen   canon.Time `cbor:"2,keyasint"`
 	}
 )
 

@@ -60,3 +60,39 @@ func (l *Ledger) Revoked(key canon.Digest) bool {
 	defer l.mu.Unlock()
 	return l.index.Revoked(key)
 }
+
+// Statements returns what officers said about the object.
+func (x *Index) Statements(object canon.Digest) []canon.Signed { return x.statements.About(object) }
+
+// Recorded returns how many statements there are.
+func (x *Index) Recorded() int { return x.statements.Len() }
+
+// Frozen returns the earliest freeze that holds at that time.
+func (x *Index) Frozen(now canon.Time, lapse uint64) (approval.Freeze, bool) {
+	return x.freezes.Frozen(now, lapse)
+}
+
+// Revoked reports whether an officer revoked the key of that approval.KeyDigest.
+func (x *Index) Revoked(key canon.Digest) bool { return x.statements.Revoked(key) }
+
+// Set returns everything officers said. Callers must not add to it, nor keep it.
+func (x *Index) Set() *approval.Set { return x.statements }
+
+func (x *Index) applyStatement(r record) error {
+	var v statementRecord
+	if err := decode(r.payload, &v); err != nil {
+		return err
+	}
+	fresh, err := x.statements.Add(v.Statement, v.Seen)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if !fresh {
+		return fmt.Errorf("%w: expected one record for each statement, found a second", ErrDamaged)
+	}
+	id := canon.KindStatement.Digest(v.Statement.Document)
+	if _, confirmed := x.confirmedFreezes[id]; confirmed {
+		return x.thaw()
+	}
+	return x.freeze(id)
+}

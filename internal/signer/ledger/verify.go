@@ -46,6 +46,8 @@ func (s said) Withdrawn(amendment canon.Digest, officer canon.Name) bool {
 	return s.ledger.index.statements.Withdrawn(amendment, officer)
 }
 
+func (s said) About(object canon.Digest) []canon.Signed { return s.ledger.Statements(object) }
+
 func (s said) Revoked(key canon.Digest) bool { return s.ledger.Revoked(key) }
 
 // verify verifies an entry in two steps. The first does not hold the lock, so that nothing waits for an entry that is refused; what

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"testing"
 
+	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"golang.org/x/crypto/ssh"
@@ -59,7 +60,7 @@ func Genesis() canon.Genesis {
 	people(&g)
 	assets(&g)
 	rules(&g)
-	tree, err := charter.BuildBook(Entries())
+	tree, err := book.Build(Entries())
 	if err != nil {
 		panic(err) // the entries are constants
 	}

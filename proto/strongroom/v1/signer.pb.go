@@ -67,7 +67,9 @@ type GetSignerStatusResponse struct {
 	// Safe-prime parameters for key generation are made ahead and parked.
 	ParametersReady bool `protobuf:"varint,2,opt,name=parameters_ready,json=parametersReady,proto3" json:"parameters_ready,omitempty"`
 	// The freezes that hold at this signer now, earliest first: it acks and signs nothing while there is one.
-	Freezes       []*Freeze `protobuf:"bytes,3,rep,name=freezes,proto3" json:"freezes,omitempty"`
+	Freezes []*Freeze `protobuf:"bytes,3,rep,name=freezes,proto3" json:"freezes,omitempty"`
+	// SHA-256 of the executable that runs, as the process itself says.
+	Build         []byte `protobuf:"bytes,4,opt,name=build,proto3" json:"build,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -123,12 +125,20 @@ func (x *GetSignerStatusResponse) GetFreezes() []*Freeze {
 	return nil
 }
 
+func (x *GetSignerStatusResponse) GetBuild() []byte {
+	if x != nil {
+		return x.Build
+	}
+	return nil
+}
+
 type Freeze struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Officer string                 `protobuf:"bytes,1,opt,name=officer,proto3" json:"officer,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty if a quorum confirmed a freeze that this signer never received.
+	Officer string `protobuf:"bytes,1,opt,name=officer,proto3" json:"officer,omitempty"`
 	// Digest of the statement, 32 bytes.
 	Statement []byte `protobuf:"bytes,2,opt,name=statement,proto3" json:"statement,omitempty"`
-	// When this signer first recorded it, and when it lapses here.
+	// When this signer first recorded it, and when it lapses here; absent for one that a quorum confirmed.
 	Since         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
 	Until         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=until,proto3" json:"until,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1451,11 +1461,12 @@ var File_strongroom_v1_signer_proto protoreflect.FileDescriptor
 const file_strongroom_v1_signer_proto_rawDesc = "" +
 	"\n" +
 	"\x1astrongroom/v1/signer.proto\x12\rstrongroom.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bstrongroom/v1/custody.proto\"\x18\n" +
-	"\x16GetSignerStatusRequest\"\xaa\x01\n" +
+	"\x16GetSignerStatusRequest\"\xc0\x01\n" +
 	"\x17GetSignerStatusResponse\x123\n" +
 	"\x06status\x18\x01 \x01(\v2\x1b.strongroom.v1.SignerStatusR\x06status\x12)\n" +
 	"\x10parameters_ready\x18\x02 \x01(\bR\x0fparametersReady\x12/\n" +
-	"\afreezes\x18\x03 \x03(\v2\x15.strongroom.v1.FreezeR\afreezes\"\xa4\x01\n" +
+	"\afreezes\x18\x03 \x03(\v2\x15.strongroom.v1.FreezeR\afreezes\x12\x14\n" +
+	"\x05build\x18\x04 \x01(\fR\x05build\"\xa4\x01\n" +
 	"\x06Freeze\x12\x18\n" +
 	"\aofficer\x18\x01 \x01(\tR\aofficer\x12\x1c\n" +
 	"\tstatement\x18\x02 \x01(\fR\tstatement\x120\n" +

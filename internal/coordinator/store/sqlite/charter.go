@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"fmt"
@@ -19,25 +18,29 @@ func (s *Store) AddCharterEntry(ctx context.Context, entry []byte, at time.Time)
 		return false, err
 	}
 	e.Time = at.UTC().Truncate(time.Millisecond)
-	err = s.update(ctx, func(t transaction) error {
-		var found int
-		known, err := t.get(`SELECT 1 FROM charter_entries WHERE digest = ?`, []any{e.Amendment[:]}, &found)
-		if err != nil || known {
-			return err
-		}
-		leaf, err := audit.Append(t, e.Record(s.organisation))
-		if err != nil {
-			return err
-		}
-		added = true
+	return s.addOnce(ctx, `SELECT 1 FROM charter_entries WHERE digest = ?`, e.Amendment, e.Record(s.organisation), func(t transaction, leaf int64) error {
 		return t.exec(`INSERT INTO charter_entries (ordinal, number, digest, entry, time, leaf)
 			VALUES ((SELECT COALESCE(MAX(ordinal), 0) + 1 FROM charter_entries), ?, ?, ?, ?, ?)`,
 			e.Number, e.Amendment[:], e.Entry, e.Time.UnixMilli(), leaf)
 	})
-	if err != nil {
-		return false, err
-	}
-	return added, nil
+}
+
+// addOnce appends a record to the log and lets insert add its row, unless the query finds that there is one with that digest.
+func (s *Store) addOnce(ctx context.Context, query string, digest canon.Digest, r audit.Record, insert func(t transaction, leaf int64) error) (added bool, err error) {
+	err = s.update(ctx, func(t transaction) error {
+		var found int
+		known, err := t.get(query, []any{digest[:]}, &found)
+		if err != nil || known {
+			return err
+		}
+		leaf, err := audit.Append(t, r)
+		if err != nil {
+			return err
+		}
+		added = true
+		return insert(t, leaf)
+	})
+	return added && err == nil, err
 }
 
 // CharterEntries implements store.Charters.
@@ -74,7 +77,7 @@ func (t transaction) verifyCharter(organisation canon.Digest) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	last := int64(-1)
+	leaves := leafOrder{what: "charter entry", last: -1}
 	for i, stored := range entries {
 		e, err := store.ReadCharterEntry(stored.Entry, organisation)
 		if err != nil {
@@ -83,18 +86,9 @@ func (t transaction) verifyCharter(organisation canon.Digest) (int64, error) {
 		if e.Number != stored.Number || e.Amendment != stored.Amendment {
 			return 0, fmt.Errorf("sqlite: charter entry %d: expected number %d, %s, as it says, found %d, %s", i+1, e.Number, e.Amendment, stored.Number, stored.Amendment)
 		}
-		want, err := stored.Record(organisation).Leaf()
-		if err != nil {
+		if err := leaves.verify(t, stored.Record(organisation), stored.Leaf); err != nil {
 			return 0, err
 		}
-		var found []byte
-		if _, err := t.get(`SELECT data FROM audit_leaves WHERE position = ?`, []any{stored.Leaf}, &found); err != nil {
-			return 0, err
-		}
-		if !bytes.Equal(want, found) || stored.Leaf <= last {
-			return 0, fmt.Errorf("sqlite: charter entry %d: expected a leaf after %d that names it, found leaf %d", i+1, last, stored.Leaf)
-		}
-		last = stored.Leaf
 	}
-	return int64(len(entries)), nil
+	return leaves.count, nil
 }

@@ -77,7 +77,7 @@ func TestAFileOfTheFirstSchemaIsBroughtUpToDate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "coordinator.db")
 	s := openAt(t, path)
 	life(t, s, withdrawaltest.EVM, "r-1")
-	for _, statement := range []string{`DROP TABLE charter_entries`, `PRAGMA user_version = 1`} {
+	for _, statement := range []string{`DROP TABLE charter_entries`, `DROP TABLE book_changes`, `DROP TABLE statements`, `PRAGMA user_version = 1`} {
 		if _, err := s.write.ExecContext(t.Context(), statement); err != nil {
 			t.Fatal(err)
 		}
@@ -88,6 +88,9 @@ func TestAFileOfTheFirstSchemaIsBroughtUpToDate(t *testing.T) {
 	s = openAt(t, path)
 	if added, err := s.AddCharterEntry(t.Context(), storetest.CharterEntry(t, 2, 0), withdrawaltest.Start); err != nil || !added {
 		t.Errorf("expected added, found %t, %v", added, err)
+	}
+	if added, err := s.AddBookChange(t.Context(), storetest.BookChange(t, 1, 0), withdrawaltest.Start); err != nil || !added {
+		t.Errorf("book change: expected added, found %t, %v", added, err)
 	}
 	if err := s.Verify(t.Context()); err != nil {
 		t.Error(err)
@@ -224,6 +227,11 @@ func TestVerifyFindsWhatWasRewritten(t *testing.T) {
 		"charter entries moved":  `UPDATE charter_entries SET ordinal = ordinal + 1 WHERE ordinal = 2`,
 		"number of an entry":     `UPDATE charter_entries SET number = 7 WHERE ordinal = 1`,
 		"time of an entry":       `UPDATE charter_entries SET time = time + 1000 WHERE ordinal = 2`,
+		"a missing book change":  `DELETE FROM book_changes WHERE ordinal = 2`,
+		"another book change":    `UPDATE book_changes SET change = (SELECT change FROM book_changes WHERE ordinal = 1) WHERE ordinal = 2`,
+		"serial of a change":     `UPDATE book_changes SET serial = 7 WHERE ordinal = 1`,
+		"a missing statement":    `DELETE FROM statements`,
+		"time of a statement":    `UPDATE statements SET time = time + 1000`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := openAt(t, filepath.Join(t.TempDir(), "coordinator.db"))
@@ -233,6 +241,14 @@ func TestVerifyFindsWhatWasRewritten(t *testing.T) {
 				if _, err := s.AddCharterEntry(t.Context(), storetest.CharterEntry(t, number+2, 0), withdrawaltest.Start); err != nil {
 					t.Fatal(err)
 				}
+			}
+			for serial := range uint64(2) {
+				if _, err := s.AddBookChange(t.Context(), storetest.BookChange(t, serial+1, 0), withdrawaltest.Start); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := s.AddStatement(t.Context(), storetest.Revocation(t, withdrawaltest.Organisation, 1), withdrawaltest.Start); err != nil {
+				t.Fatal(err)
 			}
 			tree, err := s.Tree(t.Context())
 			if err != nil {

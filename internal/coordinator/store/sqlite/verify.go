@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -86,16 +87,55 @@ type history struct {
 	objects map[audit.Object]bool
 }
 
-// verifyEvents compares every leaf with its event and its predecessor, or its charter entry, and returns what the log says about each withdrawal.
-func (t transaction) verifyEvents(organisation canon.Digest) (map[canon.Digest]*history, error) {
+// leafOrder verifies the leaves of one kind of document that is no event of a withdrawal: each has its own, in the order of the documents.
+type leafOrder struct {
+	what  string
+	last  int64
+	count int64
+}
+
+func (o *leafOrder) verify(t transaction, r audit.Record, leaf int64) error {
+	o.count++
+	want, err := r.Leaf()
+	if err != nil {
+		return err
+	}
+	var found []byte
+	if _, err := t.get(`SELECT data FROM audit_leaves WHERE position = ?`, []any{leaf}, &found); err != nil {
+		return err
+	}
+	if !bytes.Equal(want, found) || leaf <= o.last {
+		return fmt.Errorf("sqlite: %s %d: expected a leaf after %d that names it, found leaf %d", o.what, o.count, o.last, leaf)
+	}
+	o.last = leaf
+	return nil
+}
+
+// verifyOthers verifies all documents that are no events, and returns how many there are.
+func (t transaction) verifyOthers(organisation canon.Digest) (int64, error) {
 	charters, err := t.verifyCharter(organisation)
+	if err != nil {
+		return 0, err
+	}
+	changes, err := t.verifyBook(organisation)
+	if err != nil {
+		return 0, err
+	}
+	statements, err := t.verifyStatements(organisation)
+	return charters + changes + statements, err
+}
+
+// verifyEvents compares every leaf with its event and its predecessor, or with what else it is of, and returns what the log says about each withdrawal.
+func (t transaction) verifyEvents(organisation canon.Digest) (map[canon.Digest]*history, error) {
+	others, err := t.verifyOthers(organisation)
 	if err != nil {
 		return nil, err
 	}
 	all := make(map[canon.Digest]*history)
 	next := uint64(1)
 	leaves := `SELECT e.sequence, e.withdrawal, e.kind, e.actor, e.state, e.refusals, l.data FROM audit_leaves l
-		LEFT JOIN events e ON e.leaf = l.position WHERE l.position NOT IN (SELECT leaf FROM charter_entries) ORDER BY l.position`
+		LEFT JOIN events e ON e.leaf = l.position WHERE l.position NOT IN
+		(SELECT leaf FROM charter_entries UNION ALL SELECT leaf FROM book_changes UNION ALL SELECT leaf FROM statements) ORDER BY l.position`
 	err = t.each(leaves, nil, func(rows *sql.Rows) error {
 		r, err := verifyEvent(rows, next)
 		if err != nil {
@@ -120,11 +160,11 @@ func (t transaction) verifyEvents(organisation canon.Digest) (map[canon.Digest]*
 	if err != nil {
 		return nil, err
 	}
-	return all, t.verifyCounts(next-1, charters)
+	return all, t.verifyCounts(next-1, others)
 }
 
-// verifyCounts demands an event for each leaf that is not the charter's.
-func (t transaction) verifyCounts(events uint64, charters int64) error {
+// verifyCounts demands an event for each leaf that is of nothing else.
+func (t transaction) verifyCounts(events uint64, others int64) error {
 	var count uint64
 	if _, err := t.get(`SELECT COUNT(*) FROM events`, nil, &count); err != nil {
 		return err
@@ -133,8 +173,8 @@ func (t transaction) verifyCounts(events uint64, charters int64) error {
 	if _, err := t.get(`SELECT COUNT(*) FROM audit_leaves`, nil, &size); err != nil {
 		return err
 	}
-	if count != events || int64(count)+charters != size {
-		return fmt.Errorf("sqlite: events: expected %d, one for each leaf but %d of the charter, found %d", size-charters, charters, count)
+	if count != events || int64(count)+others != size {
+		return fmt.Errorf("sqlite: events: expected %d, one for each leaf but %d of charter, book and statements, found %d", size-others, others, count)
 	}
 	return nil
 }

@@ -167,9 +167,22 @@ func scanWithdrawal(rows *sql.Rows) (w withdrawal.Withdrawal, ordinal uint64, er
 	if err := rows.Scan(&id, &version, &state, &body, &ordinal); err != nil {
 		return w, 0, fmt.Errorf("sqlite: withdrawal: %w", err)
 	}
-	w, err = checkRow(id, version, state, body)
+	if w, err = checkRow(id, version, state, body); err != nil {
+		bad := &unreadableError{err: err}
+		copy(bad.id[:], id)
+		err = bad
+	}
 	return w, ordinal, err
 }
+
+// unreadableError says that a row is there and its body is none, or another's.
+type unreadableError struct {
+	id  canon.Digest
+	err error
+}
+
+func (e *unreadableError) Error() string { return e.err.Error() }
+func (e *unreadableError) Unwrap() error { return e.err }
 
 // checkRow decodes a row's body and checks the columns against it.
 func checkRow(id []byte, version uint64, state string, body []byte) (withdrawal.Withdrawal, error) {
@@ -216,13 +229,20 @@ func (s *Store) List(ctx context.Context, q store.Query) (page []withdrawal.With
 	args = append(args, size+1)
 	err = s.view(ctx, func(t transaction) error {
 		var last uint64
+		seen := 0 // rows, whether they could be read or not
 		return t.each(withdrawalColumns+where+` LIMIT ?`, args, func(rows *sql.Rows) error {
-			if len(page) == size {
+			if seen == size {
 				next = store.PageToken(q.Fingerprint(), last)
 				return nil
 			}
 			w, ordinal, err := scanWithdrawal(rows)
-			page, last = append(page, w), ordinal
+			var bad *unreadableError
+			if errors.As(err, &bad) && q.Unreadable != nil {
+				seen, last = seen+1, ordinal
+				q.Unreadable(bad.id, err)
+				return nil
+			}
+			page, last, seen = append(page, w), ordinal, seen+1
 			return err
 		})
 	})

@@ -45,6 +45,8 @@ func Run(t *testing.T, open Factory) {
 		{"AddressesAreIssuedOnce", addresses},
 		{"ParallelAddressesGetDistinctPlaces", parallelAddresses},
 		{"CharterEntriesAreKeptInOrder", charterEntries},
+		{"BookChangesAreKeptInOrder", bookChanges},
+		{"StatementsAreKeptInOrder", statements},
 		{"ClosedStoresAnswerSo", closed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
