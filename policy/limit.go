@@ -123,28 +123,48 @@ func LocalCap(limit canon.Limit, n, q, f uint64) *big.Int {
 // counts in it; the worst window that touches the new interval must keep to the local cap. Spends of other limits are passed over.
 // The error is a *refusal.Refusal.
 func CheckLimit(c *charter.Charter, charge canon.Charge, at Interval, spends []Spend) error {
-	limit, ok := c.Limit(charge.Limit)
-	if !ok {
-		return refusal.New("limit", "charge.limit", "a limit of the charter", string(charge.Limit))
+	room, err := RoomFor(c, charge, at, spends)
+	if err != nil {
+		return err
 	}
-	rule := "limit " + string(limit.Name)
-	if at.To < at.From {
-		return refusal.New(rule, "until", fmt.Sprintf("at or after %d", at.From), fmt.Sprint(at.To))
-	}
-	roster := c.Genesis().Roster
-	most := LocalCap(limit, c.RosterSize(), roster.Quorum, roster.Faults)
-	others := worstWindow(limit, charge.Amount.Int(), at, spends)
-	total := new(big.Int).Add(others, charge.Amount.Int())
-	if total.Cmp(most) <= 0 {
+	if new(big.Int).Add(room.Taken, charge.Amount.Int()).Cmp(room.Most) <= 0 {
 		return nil
 	}
-	left := new(big.Int).Sub(most, others)
+	asset, _ := c.Asset(room.Limit.Asset)
+	return refusal.New("limit "+string(room.Limit.Name), "amount with fee cap",
+		fmt.Sprintf("at most %s in any %d seconds, of which %s is left", shown(asset, room.Most), room.Limit.Window, shown(asset, room.Left())),
+		shown(asset, charge.Amount.Int()))
+}
+
+// Room is what a limit has for a charge, in base units of the limit's asset.
+type Room struct {
+	Limit canon.Limit
+	Most  *big.Int // what one signer lets through in a window, see LocalCap
+	Taken *big.Int // by others, in the worst window that the charge would touch
+}
+
+// Left returns what is not taken, at least 0.
+func (r Room) Left() *big.Int {
+	left := new(big.Int).Sub(r.Most, r.Taken)
 	if left.Sign() < 0 {
 		left.SetInt64(0)
 	}
-	asset, _ := c.Asset(limit.Asset)
-	return refusal.New(rule, "amount with fee cap", fmt.Sprintf("at most %s in any %d seconds, of which %s is left", shown(asset, most), limit.Window, shown(asset, left)),
-		shown(asset, charge.Amount.Int()))
+	return left
+}
+
+// RoomFor returns what the charge's limit has for it next to what is recorded, as CheckLimit counts. The error, for a limit that the charter does not
+// have and an interval that ends before it begins, is a *refusal.Refusal.
+func RoomFor(c *charter.Charter, charge canon.Charge, at Interval, spends []Spend) (Room, error) {
+	limit, ok := c.Limit(charge.Limit)
+	if !ok {
+		return Room{}, refusal.New("limit", "charge.limit", "a limit of the charter", string(charge.Limit))
+	}
+	if at.To < at.From {
+		return Room{}, refusal.New("limit "+string(limit.Name), "until", fmt.Sprintf("at or after %d", at.From), fmt.Sprint(at.To))
+	}
+	roster := c.Genesis().Roster
+	most := LocalCap(limit, c.RosterSize(), roster.Quorum, roster.Faults)
+	return Room{Limit: limit, Most: most, Taken: worstWindow(limit, charge.Amount.Int(), at, spends)}, nil
 }
 
 // edge is where a spend begins or ends to count, on the axis of window ends.

@@ -35,6 +35,7 @@ type commands struct {
 	Statements       statementsCommand       `cmd:"" help:"What officers said, and what is frozen: everything that signers know of." group:"Officers"`
 	Amendment        amendmentCommands       `cmd:"" help:"Changes of the charter." group:"Officers"`
 	Book             bookCommands            `cmd:"" help:"The address book: who may be paid." group:"Officers"`
+	Policy           policyCommands          `cmd:"" help:"Read and test the rules before they go live." group:"Officers"`
 	Export           exportCommand           `cmd:"" help:"Write the message whose signature approves an intent, for ssh-keygen -Y sign." group:"Officers"`
 	Import           importCommand           `cmd:"" help:"Hand in an approval that was signed elsewhere." group:"Officers"`
 

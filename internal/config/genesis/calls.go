@@ -1,10 +1,8 @@
 package genesis
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
 	"strings"
 
@@ -65,7 +63,7 @@ func (c *compiler) argument(t argumentText, chain canon.Chain, kind ethereum.Typ
 		return r, err
 	}
 	if t.Max != "" {
-		n, err := number(t.Max)
+		n, err := ethereum.ParseNumber(t.Max)
 		if err != nil || n.Sign() < 0 || n.BitLen() > 256 {
 			return r, fmt.Errorf("max: expected a number, or an amount as in \"0.5 ETH\", found %q", t.Max)
 		}
@@ -74,56 +72,12 @@ func (c *compiler) argument(t argumentText, chain canon.Chain, kind ethereum.Typ
 	return r, nil
 }
 
-// number reads a decimal number of at most 256 bits and its sign.
-func number(text string) (*big.Int, error) {
-	const digits = 78 // of 2^256
-	n, ok := new(big.Int).SetString(text, 10)
-	if !ok || len(text) > digits+1 || strings.HasPrefix(text, "+") || n.String() != text {
-		return nil, fmt.Errorf("expected a decimal number, found %.80q", text)
-	}
-	return n, nil
-}
-
 // Word returns the 32-byte word of a value that is written as its type is: an address as its chain writes it, true or false, a decimal
 // number, bytes in hexadecimal with 0x.
 func Word(text string, chain canon.Chain, kind ethereum.Type) ([]byte, error) {
-	var w [32]byte
-	switch name := kind.String(); {
-	case kind == ethereum.Address:
-		address, err := wallets.ParseAddress(chain, text)
-		if err != nil {
-			return nil, err
-		}
-		copy(w[32-min(len(address), 32):], address)
-	case name == "bool":
-		if text != "true" && text != "false" {
-			return nil, fmt.Errorf("expected true or false, found %.80q", text)
-		}
-		if text == "true" {
-			w[31] = 1
-		}
-	case kind.IsNumber():
-		n, err := number(text)
-		if err != nil {
-			return nil, err
-		}
-		if n.BitLen() > 256 {
-			return nil, fmt.Errorf("expected a %s, found %s", name, text)
-		}
-		if n.Sign() < 0 {
-			n.Add(n, new(big.Int).Lsh(big.NewInt(1), 256)) // two's complement
-		}
-		n.FillBytes(w[:])
-	default:
-		digits, ok := strings.CutPrefix(text, "0x")
-		b, err := hex.DecodeString(digits)
-		if !ok || err != nil || fmt.Sprintf("bytes%d", len(b)) != name {
-			return nil, fmt.Errorf("expected %s in hexadecimal digits after 0x, found %.80q", name, text)
-		}
-		copy(w[:], b)
-	}
-	if got := kind.Text(w); kind.Check(w) != nil || kind.IsNumber() && got != text {
-		return nil, fmt.Errorf("expected a %s, found %.80q", kind, text)
+	w, err := kind.ParseWord(text, chain)
+	if err != nil {
+		return nil, err
 	}
 	return w[:], nil
 }

@@ -60,6 +60,11 @@ func read(from []byte) (*canon.Genesis, error) {
 	if err := decode(from, &f, maxText); err != nil {
 		return nil, fmt.Errorf("genesis: %w", err)
 	}
+	return compiled(f)
+}
+
+// compiled is read without the decoding.
+func compiled(f file) (*canon.Genesis, error) {
 	c := &compiler{assets: map[string][]canon.Asset{}}
 	g := c.genesis(f)
 	if err := errors.Join(c.errs...); err != nil {

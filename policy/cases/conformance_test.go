@@ -1,0 +1,148 @@
+package cases_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/strongroom/strongroom/internal/config/genesis"
+	"github.com/strongroom/strongroom/policy/cases"
+	"github.com/strongroom/strongroom/policy/charter"
+)
+
+// conformanceIndex is testdata/index.toml.
+type conformanceIndex struct {
+	Examples []struct {
+		ID       string   `toml:"id"`
+		Title    string   `toml:"title"`
+		Sources  []string `toml:"sources"`
+		Requests int      `toml:"requests"`
+		Status   string   `toml:"status"`
+		Files    []string `toml:"files"`
+		LeftOut  []string `toml:"left_out"`
+		Reason   string   `toml:"reason"`
+	} `toml:"examples"`
+}
+
+// examples is how many there are: A01 to A56.
+const examples = 56
+
+func testdata(t *testing.T, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func readIndex(t *testing.T) conformanceIndex {
+	t.Helper()
+	var x conformanceIndex
+	meta, err := toml.Decode(string(testdata(t, "index.toml")), &x)
+	if err != nil || len(meta.Undecoded()) > 0 {
+		t.Fatalf("index.toml: expected what is documented, found %v, %v", meta.Undecoded(), err)
+	}
+	return x
+}
+
+// conform runs one file and returns its results.
+func conform(t *testing.T, name string) []cases.Result {
+	t.Helper()
+	text := testdata(t, name)
+	f, err := cases.Read(text)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	if f.Charter == "" || !f.Policy {
+		t.Fatalf("%s: expected a charter and a policy", name)
+	}
+	g, err := genesis.Overlay(testdata(t, f.Charter), text)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	if err := charter.Lint(*g); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	results, err := f.Run(opened(t, g, nil))
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return results
+}
+
+func TestVendorsExamplesAreDecidedAsWritten(t *testing.T) {
+	t.Parallel()
+	ran, requests := 0, 0
+	for _, e := range readIndex(t).Examples {
+		expressed := 0
+		for _, name := range e.Files {
+			for _, r := range conform(t, name) {
+				if !r.Passed() {
+					t.Errorf("%s:%s: %s: %+v: %v", name, r.Position, r.Case.Name, r.Differences, r.Answer.Refusals)
+				}
+				if r.Case.Example != e.ID || r.Case.Vendor == "" {
+					t.Errorf("%s:%s: expected the vendor's verdict and example %s, found %q of %q", name, r.Position, e.ID, r.Case.Vendor, r.Case.Example)
+				}
+				if other(r) && r.Case.Differs == "" {
+					t.Errorf("%s:%s: %s: vendor's verdict %s is %s here: expected a word about how they differ", name, r.Position, r.Case.Name, r.Case.Vendor, r.Verdict)
+				}
+				expressed++
+			}
+		}
+		if expressed > 0 && expressed+len(e.LeftOut) != e.Requests {
+			t.Errorf("%s: expected %d requests, found %d cases and %d left out", e.ID, e.Requests, expressed, len(e.LeftOut))
+		}
+		if (expressed > 0) != (e.Status == "expressed") || (e.Status == "not-yet") != (e.Reason != "") || len(e.Sources) == 0 || e.Title == "" {
+			t.Errorf("%s: expected sources, and cases or a reason why there are none, found status %q", e.ID, e.Status)
+		}
+		ran, requests = ran+expressed, requests+e.Requests
+	}
+	t.Logf("%d of %d requests of %d examples are expressed", ran, requests, examples)
+	if ran < 140 {
+		t.Errorf("expected at least 140 cases, found %d", ran)
+	}
+}
+
+// other reports whether a vendor's verdict, where it is a plain one, is another than ours.
+func other(r cases.Result) bool {
+	for vendor, ours := range map[string]cases.Verdict{"ALLOW": cases.Allow, "both ALLOW": cases.Allow, "all ALLOW": cases.Allow, "DENY": cases.Deny, "MANUAL": ""} {
+		met := r.Quorum != nil && r.Quorum.Met
+		stopped := r.Quorum != nil && len(r.Quorum.RejectedBy) > 0
+		if r.Case.Vendor == vendor && r.Verdict != ours && !(ours == cases.Allow && met) && !(ours == cases.Deny && stopped) {
+			return true
+		}
+	}
+	return strings.HasPrefix(r.Case.Vendor, "QUORUM") && r.Verdict != cases.Approve
+}
+
+func TestTheIndexHasEveryExampleAndEveryFile(t *testing.T) {
+	t.Parallel()
+	x := readIndex(t)
+	var ids, named []string
+	for _, e := range x.Examples {
+		ids, named = append(ids, e.ID), append(named, e.Files...)
+	}
+	for i := 1; i <= examples; i++ {
+		if id := fmt.Sprintf("A%02d", i); !slices.Contains(ids, id) {
+			t.Errorf("expected example %s in the index, found none", id)
+		}
+	}
+	if slices.Sort(ids); len(slices.Compact(ids)) != len(x.Examples) {
+		t.Error("expected each example once")
+	}
+	files, err := filepath.Glob(filepath.Join("testdata", "a*.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if !slices.Contains(named, filepath.Base(f)) {
+			t.Errorf("expected %s in the index, found nothing about it", f)
+		}
+	}
+}

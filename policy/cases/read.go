@@ -1,0 +1,242 @@
+package cases
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/strongroom/strongroom/policy/source"
+	"github.com/strongroom/strongroom/proto/canon"
+)
+
+// Example is a documented file of cases. It goes with the example charter of package genesis.
+//
+//go:embed example.toml
+var Example string
+
+// Bounds on a file.
+const (
+	MaxText  = 4 << 20 // bytes
+	maxCases = 10_000
+	maxList  = 1000 // spends, payments, approvals, entries of the book
+)
+
+// File is a decoded file of cases.
+type File struct {
+	// Charter is the path of the charter's TOML, from where the file is; empty for the charter in force.
+	Charter string
+	// Policy says that the file brings rules of its own.
+	Policy bool
+	Cases  []Case
+
+	book  []entryText
+	where *source.Map
+}
+
+// Case is one request with what is expected of it.
+type Case struct {
+	Name    string
+	Example string // id of the worked example that it comes from, and what is free text about that
+	Vendor  string
+	Differs string
+
+	text  caseText
+	index int
+}
+
+// Verdict is what a request comes to.
+type Verdict string
+
+// Verdicts.
+const (
+	Allow   Verdict = "allow"
+	Deny    Verdict = "deny"
+	Approve Verdict = "approve"
+)
+
+func verdictOf(a canon.Action) Verdict {
+	switch a {
+	case canon.ActionAllow:
+		return Allow
+	case canon.ActionApprove:
+		return Approve
+	}
+	return Deny
+}
+
+// Error is what is wrong with a file, and where.
+type Error struct {
+	source.Position
+	Field string // path; empty for what is no TOML
+	Err   error
+}
+
+// Error returns "line:column: field: what".
+func (e *Error) Error() string {
+	text := e.Err.Error()
+	if e.Field != "" {
+		text = e.Field + ": " + text
+	}
+	if e.Position == (source.Position{}) {
+		return text
+	}
+	return e.Position.String() + ": " + text
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+type fileText struct {
+	Charter string         `toml:"charter"`
+	About   string         `toml:"about"`
+	Sources []string       `toml:"sources"`
+	Policy  toml.Primitive `toml:"policy"`
+	Book    []entryText    `toml:"book"`
+	Cases   []caseText     `toml:"cases"`
+}
+
+type entryText struct {
+	Address string     `toml:"address"`
+	Client  canon.Name `toml:"client"`
+	Account canon.Name `toml:"account"`
+}
+
+type caseText struct {
+	Name     string       `toml:"name"`
+	Example  string       `toml:"example"`
+	Vendor   string       `toml:"vendor"`
+	Differs  string       `toml:"differs"`
+	Client   canon.Name   `toml:"client"`
+	Account  canon.Name   `toml:"account"`
+	Wallet   canon.Name   `toml:"wallet"`
+	To       string       `toml:"to"`
+	Amount   string       `toml:"amount"`
+	Pays     []Payment    `toml:"pays"`
+	Call     *Call        `toml:"call"`
+	FeeCap   string       `toml:"fee_cap"`
+	At       time.Time    `toml:"at"`
+	Spends   []spendText  `toml:"spends"`
+	Approved []canon.Name `toml:"approved_by"`
+	Rejected []canon.Name `toml:"rejected_by"`
+	Expect   expectText   `toml:"expect"`
+}
+
+// Payment is an amount to an address, both as people write them.
+type Payment struct {
+	To     string `toml:"to"`
+	Amount string `toml:"amount"`
+}
+
+// Call is a contract call, by its name in the charter or by contract and signature.
+type Call struct {
+	Name      canon.Name `toml:"name"`
+	Contract  string     `toml:"contract"`
+	Signature string     `toml:"signature"`
+	Arguments []string   `toml:"arguments"`
+	Value     string     `toml:"value"`
+}
+
+type spendText struct {
+	Limit   canon.Name `toml:"limit"`
+	Amount  string     `toml:"amount"`
+	Ago     string     `toml:"ago"`
+	Signing string     `toml:"signing"`
+}
+
+type expectText struct {
+	Verdict Verdict    `toml:"verdict"`
+	Rule    canon.Name `toml:"rule"`
+	Refused string     `toml:"refused"`
+	Quorum  *bool      `toml:"quorum_met"`
+	FeeCap  string     `toml:"fee_cap"`
+	Expiry  string     `toml:"expiry"`
+}
+
+// Read decodes a file of cases. It asks no charter: what the cases name is looked up by Run. The error is an *Error, or several joined.
+func Read(text []byte) (*File, error) {
+	if len(text) > MaxText {
+		return nil, &Error{Err: fmt.Errorf("size: expected at most %d bytes, found %d", MaxText, len(text))}
+	}
+	var t fileText
+	meta, err := toml.Decode(string(text), &t)
+	if err != nil {
+		return nil, syntax(err)
+	}
+	f := &File{Charter: t.Charter, Policy: meta.IsDefined("policy"), book: t.Book, where: source.New(text)}
+	var errs []error
+	for _, key := range meta.Undecoded() {
+		if key[0] != "policy" {
+			errs = append(errs, &Error{f.where.FindKey(key.String()), key.String(), errors.New("expected a key that is documented, found another")})
+			break // what is below it is unknown too
+		}
+	}
+	if len(t.Cases) == 0 || len(t.Cases) > maxCases {
+		errs = append(errs, f.at("cases", fmt.Errorf("expected 1 to %d, found %d", maxCases, len(t.Cases))))
+	}
+	if len(t.Book) > maxList {
+		errs = append(errs, f.at("book", fmt.Errorf("expected at most %d entries, found %d", maxList, len(t.Book))))
+	}
+	names := map[string]bool{}
+	for i, c := range t.Cases[:min(len(t.Cases), maxCases)] {
+		f.Cases = append(f.Cases, Case{Name: c.Name, Example: c.Example, Vendor: c.Vendor, Differs: c.Differs, text: c, index: i})
+		errs = append(errs, f.complete(i, c, names)...)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// syntax places an error of the parser.
+func syntax(err error) error {
+	var p toml.ParseError
+	if !errors.As(err, &p) {
+		return &Error{Err: err}
+	}
+	text := p.Message
+	if text == "" {
+		text = strings.TrimPrefix(err.Error(), "toml: ")
+	}
+	return &Error{source.Position{Line: p.Position.Line, Column: max(p.Position.Col, 1)}, p.LastKey, errors.New(text)}
+}
+
+// at is an error about a field.
+func (f *File) at(field string, err error) error {
+	return &Error{f.where.Find(field), field, err}
+}
+
+// complete asks of a case what needs no charter.
+func (f *File) complete(i int, c caseText, names map[string]bool) (errs []error) {
+	field := fmt.Sprintf("cases[%d]", i)
+	need := func(ok bool, name, expected, found string) {
+		if !ok {
+			errs = append(errs, f.at(field+name, fmt.Errorf("expected %s, found %s", expected, found)))
+		}
+	}
+	need(c.Name != "", ".name", "a name", "none")
+	need(!names[c.Name], ".name", "a name of its own", fmt.Sprintf("%q twice", c.Name))
+	names[c.Name] = true
+	single := c.To != "" || c.Amount != ""
+	several, ways := len(c.Pays) > 0, 0
+	for _, way := range []bool{single, several, c.Call != nil} {
+		if way {
+			ways++
+		}
+	}
+	need(ways == 1, "", "one of to with amount, pays, or call", fmt.Sprint(ways))
+	for name, n := range map[string]int{".pays": len(c.Pays), ".spends": len(c.Spends), ".approved_by": len(c.Approved), ".rejected_by": len(c.Rejected)} {
+		need(n <= maxList, name, fmt.Sprintf("at most %d", maxList), fmt.Sprint(n))
+	}
+	switch c.Expect.Verdict {
+	case Allow, Deny, Approve:
+	default:
+		need(false, ".expect.verdict", "allow, deny or approve", fmt.Sprintf("%q", c.Expect.Verdict))
+	}
+	need(c.Expect.Refused == "" || c.Expect.Verdict == Deny, ".expect.refused", "it with verdict deny only", string(c.Expect.Verdict))
+	need(c.Expect.Quorum == nil || c.Expect.Verdict == Approve, ".expect.quorum_met", "it with verdict approve only", string(c.Expect.Verdict))
+	need(c.Expect.Quorum != nil || len(c.Approved)+len(c.Rejected) == 0, ".expect", "quorum_met, where somebody approves or rejects", "none")
+	return errs
+}
