@@ -69,17 +69,29 @@ func (v VerdictView) String() string {
 
 // RequestView is what somebody asks for, signed or not.
 type RequestView struct {
-	Client   string        `json:"client"`
-	Account  string        `json:"account"`
-	Wallet   string        `json:"wallet"`
-	Payments []PaymentView `json:"payments,omitempty"`
-	Call     *CallView     `json:"call,omitempty"`
+	Client   string      `json:"client"`
+	Account  string      `json:"account"`
+	Wallet   string      `json:"wallet"`
+	Payments []AskedView `json:"payments,omitempty"`
+	Call     *CallView   `json:"call,omitempty"`
+}
+
+// AskedView is a payment of which nobody asked whether the address is in the book.
+type AskedView struct {
+	AmountView
+	Address string `json:"address"`
 }
 
 func requestView(c *charter.Charter, r canon.Request) RequestView {
-	v := RequestView{Client: string(r.Client), Account: string(r.Account), Wallet: string(r.Wallet), Payments: payments(c, r, nil)}
+	v := RequestView{Client: string(r.Client), Account: string(r.Account), Wallet: string(r.Wallet)}
+	for _, p := range payments(c, r, nil) {
+		v.Payments = append(v.Payments, AskedView{p.AmountView, p.Address})
+	}
 	if r.Call != nil {
 		v.Call = callView(c, r, nil)
+		for i := range v.Call.Arguments {
+			v.Call.Arguments[i].Book = nil
+		}
 	}
 	return v
 }

@@ -76,16 +76,16 @@ type ExplanationView struct {
 	// Expiry is in seconds.
 	Expiry uint64     `json:"expiry,omitempty"`
 	Limits []DrawView `json:"limits,omitempty"`
-	// SpendsOf says whose records the limits are held against.
-	SpendsOf string       `json:"spends_of"`
-	Pass     []ChangeView `json:"would_pass,omitempty"`
+	// Spends says what the limits are held against.
+	Spends string       `json:"spends"`
+	Pass   []ChangeView `json:"would_pass,omitempty"`
 }
 
-// Whose records limits are held against.
+// What limits are held against.
 const (
-	spendsNone        = "nobody: as if nothing was withdrawn before"
-	spendsCase        = "the case"
-	spendsCoordinator = "the coordinator; signers go by their own"
+	spendsNone        = "as if nothing was withdrawn before"
+	spendsCase        = "with what the case says was withdrawn before"
+	spendsCoordinator = "by the coordinator's records, while signers go by their own"
 )
 
 // ExplainPolicy prints what becomes of a request, and why.
@@ -220,7 +220,7 @@ func (s *Session) recordedSpends(ctx context.Context, c *charter.Charter, except
 
 func explanationView(q explain.Question, name, of string) ExplanationView {
 	e, c := explain.Explain(q), q.Charter
-	v := ExplanationView{Charter: name, Request: requestView(c, *q.Request), VerdictView: verdictView(e.Answer), SpendsOf: of, Rules: []TrialView{}}
+	v := ExplanationView{Charter: name, Request: requestView(c, *q.Request), VerdictView: verdictView(e.Answer), Spends: of, Rules: []TrialView{}}
 	for n, trial := range e.Trials {
 		t := TrialView{Number: n + 1, Rule: string(trial.Rule.Name), Action: actionText(trial.Rule.Action), Matches: len(trial.Mismatches) == 0}
 		for _, f := range trial.Mismatches {

@@ -82,7 +82,7 @@ func (v ExplanationView) writeTerms(t *text) {
 		return
 	}
 	t.gap()
-	t.say("Limits, by the records of %s:", v.SpendsOf)
+	t.say("Limits, %s:", v.Spends)
 	for _, d := range v.Limits {
 		mark := ""
 		if !d.Fits {

@@ -76,6 +76,9 @@ func (s *Session) verified(f RequestFile) []past {
 			s.Note("left out: a withdrawal whose request does not verify under the charter in force: %s", reasonText(err))
 			continue
 		}
+		if w.Created == 0 { // nobody says when: it was not before that
+			w.Created = r.NotBefore
+		}
 		p := past{id: r.WithdrawalID(), state: w.State, rule: w.Rule, created: w.Created, updated: w.Updated, request: r, file: w}
 		if len(w.Intent) > 0 {
 			var i canon.Intent

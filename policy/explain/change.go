@@ -22,6 +22,8 @@ type Change struct {
 	Book    bool // an address of the client's in the address book
 	Action  canon.Action
 	Rule    canon.Name
+
+	fitted bool // the amount is what limits leave
 }
 
 // pass looks for changes of one field, then of two, after which a denied request passes, and one that needs approvals passes without. Each is held
@@ -90,13 +92,36 @@ func (s *search) with(change Change) {
 	}
 	q := s.q
 	q.Request = &r
-	s.try(q, change)
+	a := s.try(q, change)
+	if change.Amount == nil || change.fitted {
+		return
+	}
+	for _, n := range fitting(a, *change.Amount) {
+		change.Amount, change.fitted = &canon.AssetAmount{Asset: change.Amount.Asset, Amount: n}, true
+		s.with(change)
+	}
+}
+
+// fitting returns the amount less what is too much for the limits of its asset, if that leaves anything.
+func fitting(a Answer, amount canon.AssetAmount) []canon.Amount {
+	over := new(big.Int)
+	for _, d := range a.Draws {
+		if d.Limit.Asset == amount.Asset && !d.Fits { // the charge has the fee cap in it, where the coin is paid
+			if n := new(big.Int).Sub(d.Amount.Int(), d.Left()); n.Cmp(over) > 0 {
+				over = n
+			}
+		}
+	}
+	if over.Sign() == 0 || over.Cmp(amount.Amount.Int()) >= 0 {
+		return nil
+	}
+	return []canon.Amount{over.Sub(amount.Amount.Int(), over).Bytes()}
 }
 
 // try keeps the change if what becomes of it is better.
-func (s *search) try(q Question, change Change) {
+func (s *search) try(q Question, change Change) Answer {
 	if s.tries++; s.tries > maxTries || len(s.found) >= maxChanges {
-		return
+		return Answer{}
 	}
 	a := Judge(q)
 	if a.Action == canon.ActionAllow || a.Action == canon.ActionApprove && s.now.Action == canon.ActionDeny {
@@ -105,6 +130,7 @@ func (s *search) try(q Question, change Change) {
 			s.found = append(s.found, change)
 		}
 	}
+	return a
 }
 
 // better reports whether c leads as far as d with a larger amount and no other change.
@@ -137,10 +163,9 @@ func (s *search) amounts() []canon.AssetAmount {
 				}
 			}
 		}
-		for _, d := range s.now.Draws {
-			if d.Limit.Asset == id && !d.Fits { // the charge has the fee cap in it, where the coin is paid
-				over := new(big.Int).Sub(d.Amount.Int(), d.Left())
-				smaller(over.Sub(sums[id], over))
+		if sums[id].BitLen() <= 256 {
+			for _, n := range fitting(s.now, canon.AssetAmount{Asset: id, Amount: sums[id].Bytes()}) {
+				smaller(n.Int())
 			}
 		}
 	}

@@ -108,6 +108,7 @@ func TestNearestChangesPass(t *testing.T) {
 	}
 	amount := func(c explain.Change, n int64) bool { return c.Amount != nil && c.Amount.Amount.Int().Int64() == n }
 	has("above all rules", ask(pays(1_500_000_000), 0), func(c explain.Change) bool { return amount(c, 10_000_000) && c.Action == canon.ActionAllow })
+	has("above all rules, up to what limits leave", ask(pays(1_500_000_000), 0), func(c explain.Change) bool { return amount(c, 333_332_333) && c.Rule == "large" })
 	has("above the limit", ask(pays(9_000_000), 1_995_000_000), func(c explain.Change) bool { return amount(c, 4_999_000) && c.Rule == "small" })
 	has("needs approval", ask(pays(20_000_000), 0), func(c explain.Change) bool { return amount(c, 10_000_000) && c.Rule == "small" })
 	wrong := pays(20_000_000)
