@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
-	"slices"
+
+	"github.com/BurntSushi/toml"
 
 	"github.com/strongroom/strongroom/internal/config/genesis"
 	"github.com/strongroom/strongroom/policy/charter"
@@ -20,7 +22,7 @@ func (a *App) described(from string) (*charter.Charter, error) {
 	}
 	g, err := genesis.Draft(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", from, err)
+		return nil, placed(from, text, "", err)
 	}
 	return opened(from, g)
 }
@@ -132,7 +134,29 @@ func (v PlaceView) String() string {
 	return v.File + ":" + v.Position.String() + ": "
 }
 
-// ruleNumber returns the place of a rule in the order of the charter, from 1.
-func ruleNumber(c *charter.Charter, name canon.Name) int {
-	return slices.IndexFunc(c.Genesis().Rules, func(r canon.Rule) bool { return r.Name == name }) + 1
+// placed puts file, line and column before what a compiler of charters says about a text. Fields stand below prefix in it.
+func placed(file string, text []byte, prefix string, err error) error {
+	where := source.New(text)
+	var syntax toml.ParseError
+	var key *genesis.KeyError
+	if errors.As(err, &syntax) {
+		return fmt.Errorf("%s:%d:%d: %w", file, syntax.Position.Line, max(syntax.Position.Col, 1), err)
+	}
+	if errors.As(err, &key) {
+		return fmt.Errorf("%s%w", placeView(file, where.FindKey(key.Key)), err)
+	}
+	var several interface{ Unwrap() []error }
+	if !errors.As(err, &several) {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	var out []error
+	for _, e := range several.Unwrap() {
+		place := PlaceView{File: file}
+		var field *genesis.FieldError
+		if errors.As(e, &field) {
+			place = placeView(file, where.Find(prefix+field.Field))
+		}
+		out = append(out, fmt.Errorf("%s%w", place, e))
+	}
+	return errors.Join(out...)
 }

@@ -145,9 +145,12 @@ func (a *App) charterOf(ctx context.Context, f *cases.File, file string, text []
 	if err != nil {
 		return nil, err
 	}
+	if _, err := genesis.Draft(base); err != nil {
+		return nil, placed(from, base, "", err)
+	}
 	g, err := genesis.Overlay(base, text)
-	if err != nil {
-		return nil, fmt.Errorf("%s with %s: %w", from, file, err)
+	if err != nil { // the charter alone compiles
+		return nil, placed(file, text, "policy.", err)
 	}
 	return opened(from+" with "+file, g)
 }

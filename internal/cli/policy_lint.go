@@ -58,7 +58,7 @@ func (a *App) LintPolicy(from string, strict bool) error {
 	}
 	g, err := genesis.Draft(text)
 	if err != nil {
-		return fmt.Errorf("%s: %w", from, err)
+		return placed(from, text, "", err)
 	}
 	return a.lint(from, source.New(text), g, strict)
 }

@@ -160,12 +160,13 @@ func Read(text []byte) (*File, error) {
 	if len(text) > MaxText {
 		return nil, &Error{Err: fmt.Errorf("size: expected at most %d bytes, found %d", MaxText, len(text))}
 	}
+	where := source.New(text)
 	var t fileText
-	meta, err := toml.Decode(string(text), &t)
+	meta, err := decode(text, where.Stopped(), &t)
 	if err != nil {
-		return nil, syntax(err)
+		return nil, err
 	}
-	f := &File{Charter: t.Charter, Policy: meta.IsDefined("policy"), book: t.Book, where: source.New(text)}
+	f := &File{Charter: t.Charter, Policy: meta.IsDefined("policy"), book: t.Book, where: where}
 	var errs []error
 	for _, key := range meta.Undecoded() {
 		if key[0] != "policy" {
@@ -188,6 +189,25 @@ func Read(text []byte) (*File, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// decode asks the parser, whose time grows with the square of how deep keys nest: it never sees what nests deeper than positions go, nor what comes
+// after something that is no TOML.
+func decode(text []byte, stop *source.Stop, t *fileText) (toml.MetaData, error) {
+	if stop != nil && stop.Deep {
+		return toml.MetaData{}, &Error{stop.Position, "", errors.New("expected keys and values that nest at most 64 deep, found more")}
+	}
+	if stop != nil {
+		text = text[:min(stop.Offset+1, len(text))]
+	}
+	meta, err := toml.Decode(string(text), t)
+	if err != nil {
+		return meta, syntax(err)
+	}
+	if stop != nil {
+		return meta, &Error{stop.Position, "", errors.New("expected TOML, found something else")}
+	}
+	return meta, nil
 }
 
 // syntax places an error of the parser.

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// maxDepth bounds how deep arrays and inline tables nest before the scanner gives up.
+// maxDepth bounds how deep arrays and inline tables nest, and how many parts a key has, before the scanner gives up: paths are as long as that.
 const maxDepth = 64
 
 // scanner steps over a text.
@@ -15,15 +15,16 @@ type scanner struct {
 	at     int
 	tables map[string]int // arrays of tables: how many headers so far
 	found  map[string]int
+	deep   bool // it gave up on what nests too deep
 }
 
-// document reads headers and pairs until the end, or until it does not understand something.
-func (s *scanner) document() {
+// document reads headers and pairs until the end, or until it does not understand something, and reports which.
+func (s *scanner) document() (complete bool) {
 	table := ""
 	for ok := true; ok; {
 		s.blank(true)
 		if s.at >= len(s.text) {
-			return
+			return true
 		}
 		if s.text[s.at] == '[' {
 			table, ok = s.header()
@@ -31,6 +32,7 @@ func (s *scanner) document() {
 			ok = s.pair(table, 0)
 		}
 	}
+	return false
 }
 
 // blank steps over spaces and, with lines, over line ends and comments.
@@ -114,7 +116,10 @@ func (s *scanner) key() ([]string, bool) {
 		if !ok {
 			return nil, false
 		}
-		parts = append(parts, part)
+		if parts = append(parts, part); len(parts) > maxDepth {
+			s.deep = true
+			return nil, false
+		}
 		s.blank(false)
 		if !s.take('.') {
 			return parts, true
@@ -153,7 +158,7 @@ func (s *scanner) pair(table string, depth int) bool {
 
 // value steps over a value, and indexes what is in it.
 func (s *scanner) value(path string, depth int) bool {
-	if s.at >= len(s.text) || depth > maxDepth {
+	if s.deep = s.deep || depth > maxDepth; s.deep || s.at >= len(s.text) {
 		return false
 	}
 	switch c := s.text[s.at]; c {

@@ -27,6 +27,14 @@ func (p Position) String() string { return fmt.Sprintf("%d:%d", p.Line, p.Column
 type Map struct {
 	at    map[string]int // offset
 	lines []int          // offsets at which lines begin
+	stop  *Stop
+}
+
+// Stop is where the scanner gave up.
+type Stop struct {
+	Position
+	Offset int
+	Deep   bool // on more than 64 levels, or parts of a key; else on what no TOML has there
 }
 
 // New indexes a text.
@@ -38,9 +46,15 @@ func New(text []byte) *Map {
 		}
 	}
 	s := &scanner{text: text, tables: map[string]int{}, found: m.at}
-	s.document()
+	if !s.document() {
+		at := min(s.at, len(text))
+		m.stop = &Stop{m.position(at), at, s.deep}
+	}
 	return m
 }
+
+// Stopped returns where the scanner gave up, nil if it got to the end. A parser need not be asked about what comes later.
+func (m *Map) Stopped() *Stop { return m.stop }
 
 // Find returns where the path stands, or else the nearest thing around it that does; the zero Position if nothing does.
 func (m *Map) Find(path string) Position {

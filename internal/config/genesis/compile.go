@@ -82,7 +82,7 @@ type compiler struct {
 // note keeps err under the field's place in the TOML.
 func (c *compiler) note(err error, format string, args ...any) {
 	if err != nil {
-		c.errs = append(c.errs, fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), err))
+		c.errs = append(c.errs, &FieldError{fmt.Sprintf(format, args...), err})
 	}
 }
 

@@ -49,7 +49,7 @@ func Overlay(from, other []byte) (*canon.Genesis, error) {
 	}
 	for _, key := range meta.Undecoded() {
 		if key[0] == "policy" {
-			return nil, fmt.Errorf("policy: key: expected one of rules, groups, limits and calls, and in them one that is documented, found %q", key.String())
+			return nil, fmt.Errorf("policy: %w", &KeyError{Key: key.String()})
 		}
 	}
 	p := o.Policy

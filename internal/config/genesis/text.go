@@ -29,10 +29,30 @@ func decode(text []byte, v any, most int) error {
 		return err
 	}
 	if extra := meta.Undecoded(); len(extra) > 0 {
-		return fmt.Errorf("key: expected one that is documented, found %q", extra[0].String())
+		return &KeyError{Key: extra[0].String()}
 	}
 	return nil
 }
+
+// KeyError is a key that no field is for, as the TOML parser names it: without indices.
+type KeyError struct{ Key string }
+
+// Error names the key.
+func (e *KeyError) Error() string {
+	return fmt.Sprintf("key: expected one that is documented, found %q", e.Key)
+}
+
+// FieldError is what is wrong with a field, by its path in the TOML as in "rules[1].amounts".
+type FieldError struct {
+	Field string
+	Err   error
+}
+
+// Error returns "field: what".
+func (e *FieldError) Error() string { return e.Field + ": " + e.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (e *FieldError) Unwrap() error { return e.Err }
 
 // seconds is a duration in whole seconds, written with a unit, for example "72h".
 type seconds uint64
