@@ -190,12 +190,17 @@ type RefusalView struct {
 func refusalViews(r *refusal.Refusal) []RefusalView {
 	out := make([]RefusalView, len(r.Failures))
 	for i, f := range r.Failures {
-		out[i] = RefusalView{Rule: f.Rule, Field: f.Field, Expected: f.Expected, Found: f.Found}
-		if f.Until != 0 {
-			out[i].Until = stamp(canon.Time(f.Until))
-		}
+		out[i] = refusalView(f)
 	}
 	return out
+}
+
+func refusalView(f refusal.Failure) RefusalView {
+	v := RefusalView{Rule: f.Rule, Field: f.Field, Expected: f.Expected, Found: f.Found}
+	if f.Until != 0 {
+		v.Until = stamp(canon.Time(f.Until))
+	}
+	return v
 }
 
 // refusalOf makes a list of failures of any error.

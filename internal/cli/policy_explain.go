@@ -224,7 +224,7 @@ func explanationView(q explain.Question, name, of string) ExplanationView {
 	for n, trial := range e.Trials {
 		t := TrialView{Number: n + 1, Rule: string(trial.Rule.Name), Action: actionText(trial.Rule.Action), Matches: len(trial.Mismatches) == 0}
 		for _, f := range trial.Mismatches {
-			t.Mismatches = append(t.Mismatches, RefusalView(f))
+			t.Mismatches = append(t.Mismatches, refusalView(f))
 		}
 		v.Rules = append(v.Rules, t)
 		if t.Matches {
