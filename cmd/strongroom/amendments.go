@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/strongroom/strongroom/internal/cli"
@@ -31,19 +30,7 @@ func (c freezeCommand) Run(ctx context.Context, app *cli.App) error {
 type unfreezeCommand struct{}
 
 // Run says how freezes are lifted.
-func (unfreezeCommand) Run(app *cli.App) error {
-	_, err := fmt.Fprint(app.Out, `A freeze lapses by itself, unless a quorum confirmed it. A quorum lifts it before
-that by an amendment, which signers hold for a while:
-  strongroom amendment new --lift --reason TEXT --out lift.amendment
-  strongroom amendment sign lift.amendment      (each of the quorum's officers)
-  strongroom amendment submit lift.amendment
-  strongroom amendment list                     (until enough signers held it)
-  strongroom amendment enact DIGEST
-In the same way, but without any delay, a quorum keeps a freeze from lapsing:
-  strongroom amendment new --confirm-freeze --reason TEXT --out keep.amendment
-`)
-	return err
-}
+func (unfreezeCommand) Run(app *cli.App) error { return app.Print(cli.Unfreezing()) }
 
 type vetoCommand struct {
 	Amendment string `arg:"" help:"Digest of the amendment, or at least its first 8 digits; the whole digest also of one that nobody shows."`

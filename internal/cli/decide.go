@@ -109,6 +109,11 @@ func (s *Session) approve(p *pending, reason string) (canon.Signed, error) {
 	if err != nil {
 		return canon.Signed{}, err
 	}
+	return s.signOwn(canon.KindApproval, document)
+}
+
+// signOwn signs a document with a key that the charter gives this officer. It may ask for a passphrase.
+func (s *Session) signOwn(kind canon.Kind, document []byte) (canon.Signed, error) {
 	signer, err := s.signer()
 	if err != nil {
 		return canon.Signed{}, err
@@ -116,7 +121,7 @@ func (s *Session) approve(p *pending, reason string) (canon.Signed, error) {
 	if err := s.mine(signer); err != nil {
 		return canon.Signed{}, err
 	}
-	return signer.Sign(canon.KindApproval, document, approval.NamespaceApproval)
+	return signer.Sign(kind, document, approval.NamespaceApproval)
 }
 
 // approvable finds an intent, shows it (beside a JSON result: on Err), and refuses what nobody should approve.

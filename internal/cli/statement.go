@@ -22,14 +22,7 @@ func (s *Session) state(st canon.Statement) (canon.Signed, error) {
 	if err != nil {
 		return canon.Signed{}, err
 	}
-	signer, err := s.signer()
-	if err != nil {
-		return canon.Signed{}, err
-	}
-	if err := s.mine(signer); err != nil {
-		return canon.Signed{}, err
-	}
-	signed, err := signer.Sign(canon.KindStatement, document, approval.NamespaceApproval)
+	signed, err := s.signOwn(canon.KindStatement, document)
 	if err != nil {
 		return canon.Signed{}, err
 	}

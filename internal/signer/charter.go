@@ -69,11 +69,7 @@ func (s *Signer) hindrance() string {
 // SubmitCharterEntry takes a proposal, which is verified and recorded with the time at which it was first seen, or the entry that enacts
 // it. What is new is on disk when the answer leaves, and is passed on to the other signers.
 func (s *Signer) SubmitCharterEntry(ctx context.Context, r *strongroomv1.SubmitCharterEntryRequest) (*strongroomv1.SubmitCharterEntryResponse, error) {
-	caller, ok := rpc.CallerFrom(ctx)
-	if !ok {
-		return nil, status.Error(codes.Unauthenticated, "expected a caller of the charter, found nobody")
-	}
-	done, err := s.charterTurn(ctx, caller)
+	caller, done, err := s.charterTurn(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -93,8 +89,13 @@ func (s *Signer) SubmitCharterEntry(ctx context.Context, r *strongroomv1.SubmitC
 }
 
 // charterTurn lets each caller have one call about the charter at a time: the signatures of an entry, and of the proposals, may be many.
-func (s *Signer) charterTurn(ctx context.Context, caller rpc.Caller) (done func(), err error) {
-	return s.gossip.turn(ctx, canon.Name(string(caller.Role)+"/"+string(caller.Name)))
+func (s *Signer) charterTurn(ctx context.Context) (caller rpc.Caller, done func(), err error) {
+	caller, ok := rpc.CallerFrom(ctx)
+	if !ok {
+		return caller, nil, status.Error(codes.Unauthenticated, "expected a caller of the charter, found nobody")
+	}
+	done, err = s.gossip.turn(ctx, canon.Name(string(caller.Role)+"/"+string(caller.Name)))
+	return caller, done, err
 }
 
 func (s *Signer) now() canon.Time { return canon.TimeOf(s.config.Now()) }
@@ -159,11 +160,7 @@ func (s *Signer) enact(ctx context.Context, entry []byte, from canon.Name) (bool
 // GetCharterChain hands out what this signer has of the chain of amendments, its word on the charter in force, and for each proposal that
 // it held for long enough its word on that. A signer that is joining gives no word.
 func (s *Signer) GetCharterChain(ctx context.Context, r *strongroomv1.GetCharterChainRequest) (*strongroomv1.GetCharterChainResponse, error) {
-	caller, ok := rpc.CallerFrom(ctx)
-	if !ok {
-		return nil, status.Error(codes.Unauthenticated, "expected a caller of the charter, found nobody")
-	}
-	done, err := s.charterTurn(ctx, caller)
+	_, done, err := s.charterTurn(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -151,9 +151,12 @@ func (w *world) heal(c *amendment.Chain, heads []canon.Digest, change func(*cano
 	return nil
 }
 
+// inapplicable has rapid draw another action, because this one needs something that is not there yet. No test is skipped by it.
+func (w *world) inapplicable(reason string) { w.t.Skip(reason) }
+
 func (w *world) proposal() *proposed {
 	if len(w.proposals) == 0 {
-		w.t.Skip("no proposal yet")
+		w.inapplicable("no proposal yet")
 	}
 	return rapid.SampledFrom(w.proposals).Draw(w.t, "proposal")
 }
@@ -259,7 +262,7 @@ func (w *world) enact(m *member, p *proposed) {
 
 func (w *world) deliverEntry(*rapid.T) {
 	if len(w.entries) == 0 {
-		w.t.Skip("no entry yet")
+		w.inapplicable("no entry yet")
 	}
 	w.take(w.member(), rapid.SampledFrom(w.entries).Draw(w.t, "entry"))
 }

@@ -76,7 +76,7 @@ func TestGrantsAreReadInOneFormOnly(t *testing.T) {
 	}
 	org := good.Organisation.String()
 	for _, text := range []string{
-		"strongroom:///" + org + "/auditor", "strongroom:///" + org + "/auditor/eve/x", "strongroom:///" + org + "/root/eve",
+		"strongroom:///" + org + "/auditor", "strongroom:///" + org + "/auditor/eve/x", "strongroom:///" + org + "/superuser/eve",
 		"strongroom:///" + strings.ToUpper(org) + "/auditor/eve", "strongroom://host/" + org + "/auditor/eve",
 		"https:///" + org + "/auditor/eve", "strongroom:///" + org + "/auditor/eve?x=1", "strongroom:///" + org + "/auditor/%65ve",
 		"strongroom:///" + org + "/auditor/*", "strongroom:///" + org + "/signer/eve",
