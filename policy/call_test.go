@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/strongroom/strongroom/policy"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/policy/charter/chartertest"
@@ -50,6 +51,7 @@ func callGenesis() canon.Genesis {
 				largest(2_000_000_000, chartertest.USD), {Allow: canon.ArgumentAny}}},
 	}
 	large := g.Rules[2]
+	large.To = nil
 	large.Name, large.Calls, large.Accounts, large.Wallets = "calls", []canon.Name{"approve-desk", "stake", "deposit"}, []canon.Name{"acme-main"}, []canon.Name{"eth-hot"}
 	large.Amounts = []canon.AssetAmount{{Asset: chartertest.ETH, Amount: canon.AmountOf(3e18)}, {Asset: chartertest.USD, Amount: canon.AmountOf(1_000_000_000)}}
 	g.Rules = append(g.Rules, large)
@@ -89,7 +91,7 @@ func TestCallsThatTheCharterListsAreApprovedByRule(t *testing.T) {
 		"deposit nothing": {callRequest(pool, 0, "deposit()"), "deposit", nil},
 		"stake":           {callRequest(pool, 0, stakeSignature, stakeWords()...), "stake", []canon.AssetAmount{{Asset: chartertest.USD, Amount: canon.AmountOf(1_000_000)}}},
 	} {
-		v := policy.Decide(c, tt.r)
+		v := policy.Decide(c, policy.FactsOf(tt.r))
 		if v.Action != canon.ActionApprove || v.Rule.Name != "calls" || v.Explanation != nil {
 			t.Errorf("%s: expected approval by rule calls of %s, found %+v", name, tt.call, v)
 			continue
@@ -165,7 +167,7 @@ func TestCallsThatTheCharterDoesNotListAreDeniedByName(t *testing.T) {
 		"other spender":      {callRequest(tokenContract, 0, "approve(address,uint256)", word(pool), number(1)), "call.arguments[0]", []string{"one of 0x8888", "0x7777", "approve-desk"}},
 		"above the maximum":  {approveRequest(500_000_001), "call.arguments[1]", []string{"0 to 500000000", "500000001"}},
 	} {
-		denial(t, name, policy.Decide(c, tt.r), charter.RuleContractCall, tt.field, tt.parts...)
+		denial(t, name, policy.Decide(c, policy.FactsOf(tt.r)), charter.RuleContractCall, tt.field, tt.parts...)
 		if m, err := policy.CallOf(c, tt.r); m != nil || refusal.Of(err) == nil {
 			t.Errorf("%s: expected a refusal, found %+v, %v", name, m, err)
 		}
@@ -192,7 +194,7 @@ func TestEveryArgumentIsCheckedByItself(t *testing.T) {
 	} {
 		words := stakeWords()
 		words[tt.at] = tt.word
-		denial(t, tt.field, policy.Decide(c, callRequest(pool, 0, stakeSignature, words...)), charter.RuleContractCall, tt.field)
+		denial(t, tt.field, policy.Decide(c, policy.FactsOf(callRequest(pool, 0, stakeSignature, words...))), charter.RuleContractCall, tt.field)
 	}
 }
 
@@ -204,22 +206,34 @@ func TestCallsCountAsPayments(t *testing.T) {
 	c := chartertest.Open(t, g)
 	words := stakeWords()
 	words[4] = number(1_000_000_001)
-	denial(t, "argument", policy.Decide(c, callRequest(pool, 0, stakeSignature, words...)), "calls", "amount", "at most 1000 USD", "1000.000001 USD")
-	denial(t, "coin", policy.Decide(c, callRequest(pool, 3e18+1, "deposit()")), "calls", "amount", "at most 3 ETH")
+	denial(t, "argument", policy.Decide(c, policy.FactsOf(callRequest(pool, 0, stakeSignature, words...))), "calls", "amount", "at most 1000 USD", "1000.000001 USD")
+	denial(t, "coin", policy.Decide(c, policy.FactsOf(callRequest(pool, 3e18+1, "deposit()"))), "calls", "amount", "at most 3 ETH")
 	savings := approveRequest(1)
 	savings.Account = "acme-savings"
-	denial(t, "other account", policy.Decide(c, savings), "calls", "account", "acme-main")
-	denial(t, "payments' rule", policy.Decide(c, savings), "large", "call", "payments only")
+	denial(t, "other account", policy.Decide(c, policy.FactsOf(savings)), "calls", "account", "acme-main")
+	denial(t, "payments' rule", policy.Decide(c, policy.FactsOf(savings)), "large", "call", "payments only")
 	payment := request(chartertest.USD, 200_000_000_000)
-	denial(t, "payment", policy.Decide(c, payment), "calls", "call", "one of approve-desk, stake, deposit", "a payment")
-	if v := policy.Decide(c, request(chartertest.USD, 2_000_000_000)); v.Rule == nil || v.Rule.Name != "large" {
+	denial(t, "payment", policy.Decide(c, policy.FactsOf(payment)), "calls", "call", "one of approve-desk, stake, deposit", "a payment")
+	if v := policy.Decide(c, policy.FactsOf(request(chartertest.USD, 2_000_000_000))); v.Rule == nil || v.Rule.Name != "large" {
 		t.Errorf("payment: expected rule large, found %+v", v)
 	}
 	g.Rules[3].Calls = []canon.Name{"deposit"}
-	denial(t, "not of the rule", policy.Decide(chartertest.Open(t, g), approveRequest(1)), "calls", "call", "one of deposit")
+	denial(t, "not of the rule", policy.Decide(chartertest.Open(t, g), policy.FactsOf(approveRequest(1))), "calls", "call", "one of deposit")
 	g.Rules[3].Calls = []canon.Name{canon.Any}
-	if v := policy.Decide(chartertest.Open(t, g), approveRequest(1)); v.Action != canon.ActionApprove {
+	if v := policy.Decide(chartertest.Open(t, g), policy.FactsOf(approveRequest(1))); v.Action != canon.ActionApprove {
 		t.Errorf("any: expected approval, found %+v", v)
+	}
+}
+
+// Payees of calls are in no group, and an expression must not take that for an answer.
+func TestGroupsOfACallHaveNoAnswer(t *testing.T) {
+	for _, when := range []string{`payments.all(p, !("sanctioned" in p.groups))`, `payments.exists(p, size(p.groups) == 0)`} {
+		g := callGenesis()
+		g.Rules[3].When = when
+		v := policy.Decide(chartertest.Open(t, g), policy.FactsOf(approveRequest(1)))
+		if v.Action != canon.ActionDeny || v.Rule == nil || v.Rule.Name != "calls" {
+			t.Errorf("%s: expected the rules to stop at calls, found %+v", when, v)
+		}
 	}
 }
 
@@ -228,7 +242,7 @@ func TestChargesCountWhatCallsPay(t *testing.T) {
 	c := chartertest.Open(t, g)
 	charges := func(r *canon.Request) map[canon.Name]string {
 		out := map[canon.Name]string{}
-		for _, charge := range policy.Charges(c, &g.Rules[3], r, canon.AmountOf(5)) {
+		for _, charge := range charges(t, c, &g.Rules[3], policy.FactsOf(r), canon.AmountOf(5)) {
 			out[charge.Limit] = charge.Amount.String()
 		}
 		return out
@@ -247,6 +261,43 @@ func TestChargesCountWhatCallsPay(t *testing.T) {
 	}
 }
 
+func TestCallsHaveCountersOfTheirContract(t *testing.T) {
+	g := callGenesis()
+	any := []canon.Name{canon.Any}
+	g.Limits = append(g.Limits, canon.Limit{Name: "often", Unit: canon.UnitCount, Amount: canon.AmountOf(9), Window: 60, Clients: any, Wallets: any,
+		Per: []canon.Dimension{canon.PerDestination}, To: []canon.Target{{Kind: canon.TargetBook, Name: "exchanges"}}},
+		canon.Limit{Name: "coins", Asset: chartertest.ETH, Amount: canon.AmountOf(9), Window: 60, Clients: any, Wallets: any, Per: []canon.Dimension{canon.PerDestination, canon.PerAsset}},
+		canon.Limit{Name: "paying", Unit: canon.UnitCount, Asset: chartertest.ETH, Amount: canon.AmountOf(9), Window: 60, Clients: any, Wallets: any})
+	g.Rules[3].Limits = append(slices.Clone(g.Rules[3].Limits), "often", "coins", "paying")
+	g.Rules[3].When = `call == "deposit" && payments.all(p, p.asset == asset("ETH")) || call == "approve-desk"`
+	c := chartertest.Open(t, g)
+	for name, tt := range map[string]struct {
+		r    *canon.Request
+		want []canon.Charge
+	}{
+		"a call that pays": {callRequest(pool, 100, "deposit()"), []canon.Charge{
+			{Limit: "eth-day", Amount: canon.AmountOf(105)},
+			{Limit: "often", Amount: canon.AmountOf(1), Counter: "destination=" + strings.Repeat("77", 20)},
+			{Limit: "coins", Amount: canon.AmountOf(105), Counter: "destination=" + strings.Repeat("77", 20) + " asset=" + string(chartertest.ETH)},
+			{Limit: "paying", Amount: canon.AmountOf(1)}}},
+		"a call that pays nothing": {approveRequest(0), []canon.Charge{
+			{Limit: "eth-day", Amount: canon.AmountOf(5)},
+			{Limit: "often", Amount: canon.AmountOf(1), Counter: "destination=5fbdb2315678afecb367f032d93f642f64180aa3"},
+			{Limit: "coins", Amount: canon.AmountOf(5), Counter: "destination=5fbdb2315678afecb367f032d93f642f64180aa3 asset=" + string(chartertest.ETH)}}},
+	} {
+		v := policy.Decide(c, policy.FactsOf(tt.r))
+		if v.Action != canon.ActionApprove || v.Rule.Name != "calls" {
+			t.Fatalf("%s: expected the rule of calls, found %+v", name, v)
+		}
+		if diff := cmp.Diff(tt.want, charges(t, c, v.Rule, policy.FactsOf(tt.r), canon.AmountOf(5))); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	if v := policy.Decide(c, policy.FactsOf(callRequest(pool, 0, stakeSignature, stakeWords()...))); v.Action != canon.ActionDeny {
+		t.Errorf("expected a denial of what the expression does not name, found %+v", v)
+	}
+}
+
 // Whatever call data a client signs, the policy answers, and lets through only words that the charter's entry lets through.
 func TestNoCallDataPassesBesideItsEntry(t *testing.T) {
 	c := chartertest.Open(t, callGenesis())
@@ -259,7 +310,7 @@ func TestNoCallDataPassesBesideItsEntry(t *testing.T) {
 			data[rapid.IntRange(0, len(data)-1).Draw(rt, "at")] ^= byte(rapid.IntRange(0, 255).Draw(rt, "by"))
 		}
 		r.Call = &canon.Call{To: pool, Data: data}
-		v := policy.Decide(c, &r)
+		v := policy.Decide(c, policy.FactsOf(&r))
 		zeros := func(from, to int) bool { return bytes.Count(data[4+from:4+to], []byte{0}) == to-from }
 		method := data[4+96 : 4+128]
 		same := bytes.Equal(data[:4], good.Call.Data[:4]) && zeros(0, 31) && data[4+31] <= 10 && zeros(32, 44) && zeros(64, 76) &&

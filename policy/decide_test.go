@@ -46,7 +46,7 @@ func TestDecideTakesTheFirstRuleThatMatches(t *testing.T) {
 		{"a rule that denies", house, canon.ActionDeny, "house-blocked"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			v := policy.Decide(c, tt.r)
+			v := policy.Decide(c, policy.FactsOf(tt.r))
 			var rule canon.Name
 			if v.Rule != nil {
 				rule = v.Rule.Name
@@ -65,7 +65,7 @@ func TestDenialExplainsEveryRuleAndEndsWithTheDefault(t *testing.T) {
 	c := chartertest.Open(t, chartertest.Genesis())
 	r := request(chartertest.BTC, 1_500_000_000)
 	r.Account = "acme-savings"
-	got := refusal.Of(policy.Decide(c, r).Explanation)
+	got := refusal.Of(policy.Decide(c, policy.FactsOf(r)).Explanation)
 	want := []refusal.Failure{
 		{Rule: "house-blocked", Field: "client", Expected: "one of house", Found: "acme"},
 		{Rule: "small", Field: "account", Expected: "one of acme-main, beta-main", Found: "acme-savings"},
@@ -85,7 +85,7 @@ func TestDenialByARuleNamesIt(t *testing.T) {
 	c := chartertest.Open(t, chartertest.Genesis())
 	r := request(chartertest.BTC, 5)
 	r.Client = "house"
-	f := refusal.Of(policy.Decide(c, r).Explanation).Failures
+	f := refusal.Of(policy.Decide(c, policy.FactsOf(r)).Explanation).Failures
 	if last := f[len(f)-1]; last.Rule != "house-blocked" || last.Field != "action" {
 		t.Errorf("expected house-blocked, action; found %v", last)
 	}
@@ -111,7 +111,7 @@ func TestDecideDeniesWhatItDoesNotUnderstand(t *testing.T) {
 		"asset of another chain":     {mixed, "outputs"},
 		"asset of no charter":        {unknown, "outputs"},
 	} {
-		v := policy.Decide(c, tt.r)
+		v := policy.Decide(c, policy.FactsOf(tt.r))
 		why := refusal.Of(v.Explanation)
 		if v.Action != canon.ActionDeny || why == nil || why.Failures[0].Rule != tt.rule {
 			t.Errorf("%s: expected a denial by %s, found %d: %v", name, tt.rule, v.Action, v.Explanation)
@@ -126,7 +126,7 @@ func TestDecideMatchesOneAssetThatARuleHasNotForNoneOfThem(t *testing.T) {
 	c := chartertest.Open(t, g)
 	r := request(chartertest.ETH, 1)
 	r.Outputs = append(r.Outputs, request(chartertest.USD, 1).Outputs...)
-	v := policy.Decide(c, r)
+	v := policy.Decide(c, policy.FactsOf(r))
 	if v.Action != canon.ActionDeny || !strings.Contains(v.Explanation.Error(), string(chartertest.USD)) {
 		t.Errorf("expected a denial that names USD, found %d: %v", v.Action, v.Explanation)
 	}
@@ -185,7 +185,7 @@ func TestDecideAgreesWithTheDefinitionAndWithItself(t *testing.T) {
 			r.Outputs = append(r.Outputs, o)
 		}
 		action, name := reference(&g, r)
-		first, second := policy.Decide(c, r), policy.Decide(c, r)
+		first, second := policy.Decide(c, policy.FactsOf(r)), policy.Decide(c, policy.FactsOf(r))
 		if first.Action != action || (first.Rule == nil) != (name == "") || (first.Rule != nil && first.Rule.Name != name) {
 			t.Fatalf("expected %d by %q, found %+v", action, name, first)
 		}

@@ -19,10 +19,11 @@ type Interval struct {
 	From, To   canon.Time
 }
 
-// Spend is what a recorded reservation takes from a limit, in the limit's asset. From and To are those of its Interval. Several versions
+// Spend is what a recorded reservation takes from a counter of a limit, in the limit's unit. From and To are those of its Interval. Several versions
 // of one withdrawal are several spends, of which the largest counts. A nil Amount is zero; a negative one counts as zero.
 type Spend struct {
 	Limit      canon.Name
+	Counter    string // as in canon.Charge
 	Amount     *big.Int
 	From, To   canon.Time
 	Withdrawal canon.Digest
@@ -54,74 +55,30 @@ func SpendsOf(c *charter.Charter, r *canon.Reservation) []Spend {
 	at := IntervalOf(c, r.Withdrawal, r.Stamp, r.Until)
 	spends := make([]Spend, len(r.Charges))
 	for i, charge := range r.Charges {
-		spends[i] = Spend{Limit: charge.Limit, Amount: charge.Amount.Int(), From: at.From, To: at.To, Withdrawal: at.Withdrawal}
+		spends[i] = Spend{Limit: charge.Limit, Counter: charge.Counter, Amount: charge.Amount.Int(), From: at.From, To: at.To, Withdrawal: at.Withdrawal}
 	}
 	return spends
 }
 
-// Charges returns what the request takes from each limit of the rule whose scope has the request's client and wallet: its payments in
-// the limit's asset, and the fee cap where that asset is the coin of the request's chain. A contract call pays what MatchedCall.Paid
-// says; one that CallOf refuses takes more than any limit has. The order is the rule's; limits of which nothing is taken are left out.
-// A charge of 2^256 or more is cut off at 2^256-1, which no limit allows (charter.Lint).
-func Charges(c *charter.Charter, rule *canon.Rule, r *canon.Request, feeCap canon.Amount) []canon.Charge {
-	var charges []canon.Charge
-	coin, hasCoin := c.NativeAsset(r.Chain)
-	var call *MatchedCall
-	if r.Call != nil {
-		if matched, err := CallOf(c, r); err == nil {
-			call = matched
-		}
-	}
-	for _, name := range rule.Limits {
-		limit, ok := c.Limit(name)
-		if !ok || !charter.Covers(limit.Clients, r.Client) || !charter.Covers(limit.Wallets, r.Wallet) {
-			continue
-		}
-		sum := new(big.Int)
-		if r.Call != nil && call == nil {
-			sum.Lsh(big.NewInt(1), 256)
-		}
-		for _, p := range paid(r, call) {
-			if p.Asset == limit.Asset {
-				sum.Add(sum, p.Amount.Int())
-			}
-		}
-		if hasCoin && limit.Asset == coin.ID {
-			sum.Add(sum, feeCap.Int())
-		}
-		if sum.Sign() > 0 {
-			charges = append(charges, canon.Charge{Limit: name, Amount: cutOff(sum)})
-		}
-	}
-	return charges
-}
-
-func cutOff(n *big.Int) canon.Amount {
-	if n.BitLen() > 256 {
-		return canon.Amount(slices.Repeat([]byte{0xff}, 32))
-	}
-	return canon.Amount(n.Bytes())
-}
-
-// LocalCap returns what one signer lets through by itself in a window, in base units: with Exact floor(L(q-f)/(n-f)), so that the
-// signers' sum keeps to L whatever they have seen of each other; else L, and the sum keeps to L(n-f)/(q-f). Numbers of a roster that
-// cannot be (f >= q, f >= n, q > n) leave nothing.
+// LocalCap returns what one signer lets through by itself in a window, in the limit's unit: with Exact floor(L(q-f)/(n-f)), so that the
+// signers' sum keeps to L whatever they have seen of each other; else L, and the sum keeps to L(n-f)/(q-f). A limit without a window looks at one
+// withdrawal, which every signer sees whole: there it is L either way. Numbers of a roster that cannot be (f >= q, f >= n, q > n) leave nothing.
 func LocalCap(limit canon.Limit, n, q, f uint64) *big.Int {
 	if f >= q || f >= n || q > n {
 		return new(big.Int)
 	}
 	most := limit.Amount.Int()
-	if !limit.Exact {
+	if !limit.Exact || limit.Window == 0 {
 		return most
 	}
 	most.Mul(most, new(big.Int).SetUint64(q-f))
 	return most.Div(most, new(big.Int).SetUint64(n-f))
 }
 
-// CheckLimit refuses a charge that does not fit into its limit next to what this signer has recorded. A charge counts in every window
+// CheckLimit refuses a charge that does not fit into its counter of a limit next to what this signer has recorded. A charge counts in every window
 // of the limit's length W, both ends included, that touches its interval; of one withdrawal the largest version that touches a window
-// counts in it; the worst window that touches the new interval must keep to the local cap. Spends of other limits are passed over.
-// The error is a *refusal.Refusal.
+// counts in it; the worst window that touches the new interval must keep to the local cap. Spends of other limits and counters are passed over. A
+// limit without a window holds each withdrawal by itself. The error is a *refusal.Refusal.
 func CheckLimit(c *charter.Charter, charge canon.Charge, at Interval, spends []Spend) error {
 	room, err := RoomFor(c, charge, at, spends)
 	if err != nil {
@@ -130,17 +87,34 @@ func CheckLimit(c *charter.Charter, charge canon.Charge, at Interval, spends []S
 	if new(big.Int).Add(room.Taken, charge.Amount.Int()).Cmp(room.Most) <= 0 {
 		return nil
 	}
-	asset, _ := c.Asset(room.Limit.Asset)
-	return refusal.New("limit "+string(room.Limit.Name), "amount with fee cap",
-		fmt.Sprintf("at most %s in any %d seconds, of which %s is left", shown(asset, room.Most), room.Limit.Window, shown(asset, room.Left())),
-		shown(asset, charge.Amount.Int()))
+	measure := func(n *big.Int) string { return Measure(c, room.Limit, n) }
+	field, most := limitField(room.Limit, charge.Counter), "at most "+measure(room.Most)+" in each withdrawal"
+	if room.Limit.Window > 0 {
+		most = fmt.Sprintf("at most %s in any %d seconds, of which %s is left", measure(room.Most), room.Limit.Window, measure(room.Left()))
+	}
+	return refusal.New("limit "+string(room.Limit.Name), field, most, measure(charge.Amount.Int()))
 }
 
-// Room is what a limit has for a charge, in base units of the limit's asset.
+// limitField names what a limit counts, and which of its counters.
+func limitField(l canon.Limit, counter string) string {
+	field := "amount with fee cap"
+	switch l.Unit {
+	case canon.UnitMoney:
+		field = "value with fee cap"
+	case canon.UnitCount:
+		field = "withdrawals"
+	}
+	if counter != "" {
+		field += " of " + counter
+	}
+	return field
+}
+
+// Room is what a counter of a limit has for a charge, in the limit's unit.
 type Room struct {
 	Limit canon.Limit
 	Most  *big.Int // what one signer lets through in a window, see LocalCap
-	Taken *big.Int // by others, in the worst window that the charge would touch
+	Taken *big.Int // from the charge's counter by others, in the worst window that the charge would touch; 0 without a window
 }
 
 // Left returns what is not taken, at least 0.
@@ -164,7 +138,7 @@ func RoomFor(c *charter.Charter, charge canon.Charge, at Interval, spends []Spen
 	}
 	roster := c.Genesis().Roster
 	most := LocalCap(limit, c.RosterSize(), roster.Quorum, roster.Faults)
-	return Room{Limit: limit, Most: most, Taken: worstWindow(limit, charge.Amount.Int(), at, spends)}, nil
+	return Room{Limit: limit, Most: most, Taken: worstWindow(limit, charge, at, spends)}, nil
 }
 
 // edge is where a spend begins or ends to count, on the axis of window ends.
@@ -177,12 +151,15 @@ type edge struct {
 // worstWindow returns the largest sum, the new charge left out, of a window that touches the new interval. A window is named by its end
 // e and reaches back to e-W; it touches [from, to] iff from <= e <= to+W. The sum only grows where a spend begins to count, so a sweep
 // over those points finds the largest. Versions of the charge's own withdrawal count with what they exceed the charge by.
-func worstWindow(limit canon.Limit, amount *big.Int, at Interval, spends []Spend) *big.Int {
+func worstWindow(limit canon.Limit, charge canon.Charge, at Interval, spends []Spend) *big.Int {
+	if limit.Window == 0 {
+		return new(big.Int)
+	}
 	first, last := uint64(at.From), addSaturated(uint64(at.To), limit.Window)
 	var edges []edge
 	for i, s := range spends {
 		begin, end := max(uint64(s.From), first), min(addSaturated(uint64(max(s.From, s.To)), limit.Window), last)
-		if s.Limit == limit.Name && s.Amount != nil && s.Amount.Sign() > 0 && begin <= end {
+		if s.Limit == limit.Name && s.Counter == charge.Counter && s.Amount != nil && s.Amount.Sign() > 0 && begin <= end {
 			edges = append(edges, edge{begin, true, i}, edge{end, false, i})
 		}
 	}
@@ -190,7 +167,7 @@ func worstWindow(limit canon.Limit, amount *big.Int, at Interval, spends []Spend
 	slices.SortStableFunc(edges, func(a, b edge) int {
 		return cmp.Or(cmp.Compare(a.at, b.at), compareBool(b.begin, a.begin))
 	})
-	counting := sweep{own: at.Withdrawal, charge: amount, active: map[canon.Digest][]*big.Int{}, sum: new(big.Int)}
+	counting := sweep{own: at.Withdrawal, charge: charge.Amount.Int(), active: map[canon.Digest][]*big.Int{}, sum: new(big.Int)}
 	worst := new(big.Int)
 	for _, e := range edges {
 		counting.step(spends[e.spend], e.begin)

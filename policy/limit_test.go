@@ -33,9 +33,9 @@ func TestChargesAreWhatARuleDrawsOnWithTheFeeCapInTheCoin(t *testing.T) {
 		{"no fee, no charge in the coin", request(chartertest.USD, 100), 0, map[canon.Name]uint64{"usd-day": 100}},
 		{"coin and token", mixed, 3, map[canon.Name]uint64{"usd-day": 9, "eth-day": 14}},
 	} {
-		rule := policy.Decide(c, tt.r).Rule
+		rule := policy.Decide(c, policy.FactsOf(tt.r)).Rule
 		got := map[canon.Name]uint64{}
-		for _, charge := range policy.Charges(c, rule, tt.r, canon.AmountOf(tt.fee)) {
+		for _, charge := range charges(t, c, rule, policy.FactsOf(tt.r), canon.AmountOf(tt.fee)) {
 			got[charge.Limit] = charge.Amount.Int().Uint64()
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -52,7 +52,7 @@ func TestChargeBeyondAllBoundsIsCutOffAndFitsNoLimit(t *testing.T) {
 	for i := range r.Outputs {
 		r.Outputs[i].Amount = canon.Amount(strings.Repeat("\xff", 32))
 	}
-	charges := policy.Charges(c, &c.Genesis().Rules[1], r, canon.AmountOf(5))
+	charges := charges(t, c, &c.Genesis().Rules[1], policy.FactsOf(r), canon.AmountOf(5))
 	if len(charges) != 2 || charges[0].Amount.Check() != nil {
 		t.Fatalf("expected 2 valid charges, found %v", charges)
 	}
@@ -79,19 +79,36 @@ func TestLocalCapIsTheShareOfTheLimitOnlyWhenExact(t *testing.T) {
 		{true, 100, 2, 3, 1, 0},
 		{true, 100, 0, 0, 0, 0},
 	} {
-		l := canon.Limit{Amount: canon.AmountOf(tt.amount), Exact: tt.exact}
-		if got := policy.LocalCap(l, tt.n, tt.q, tt.f); got.Cmp(new(big.Int).SetUint64(tt.want)) != 0 {
-			t.Errorf("%+v: found %s", tt, got)
+		for _, unit := range []canon.LimitUnit{canon.UnitAsset, canon.UnitMoney, canon.UnitCount} {
+			l := canon.Limit{Amount: canon.AmountOf(tt.amount), Exact: tt.exact, Unit: unit, Window: 60}
+			if got := policy.LocalCap(l, tt.n, tt.q, tt.f); got.Cmp(new(big.Int).SetUint64(tt.want)) != 0 {
+				t.Errorf("%+v: found %s", tt, got)
+			}
 		}
+	}
+	whole := canon.Limit{Amount: canon.AmountOf(100), Exact: true}
+	if got := policy.LocalCap(whole, 4, 3, 1); got.Int64() != 100 {
+		t.Errorf("expected a limit without a window to be whole for every signer, found %s", got)
+	}
+	if got := policy.LocalCap(whole, 4, 1, 1); got.Sign() != 0 {
+		t.Errorf("expected nothing for a roster that cannot be, found %s", got)
 	}
 }
 
-// small returns a charter with clock skew 1 and limits btc-day of 100 in every 50 seconds and btc-acme of 100·(3-1)/(4-1).
+// small returns a charter with clock skew 1 and limits of 100 in every 50 seconds: btc-day, btc-acme of 100·(3-1)/(4-1), and for each client apart money
+// and often; and each, of 100 in each withdrawal.
 func small(t *testing.T) *charter.Charter {
 	g := chartertest.Genesis()
 	g.Delays.ClockSkew = 1
 	g.Limits[0].Amount, g.Limits[0].Window = canon.AmountOf(100), 50
 	g.Limits[1].Amount, g.Limits[1].Window = canon.AmountOf(100), 50
+	any := []canon.Name{canon.Any}
+	apart := []canon.Dimension{canon.PerClient}
+	g.Limits = append(g.Limits,
+		canon.Limit{Name: "money", Unit: canon.UnitMoney, Currency: "USD", Amount: canon.AmountOf(100), Window: 50, Clients: any, Wallets: any, Per: apart},
+		canon.Limit{Name: "often", Unit: canon.UnitCount, Amount: canon.AmountOf(100), Window: 50, Clients: any, Wallets: any, Per: apart},
+		canon.Limit{Name: "each", Unit: canon.UnitAsset, Asset: chartertest.BTC, Amount: canon.AmountOf(100), Clients: any, Wallets: any})
+	g.Prices = []canon.PriceSource{{Asset: chartertest.BTC, Currency: "USD", Authorities: []canon.Name{"prices"}, MaxAge: 60, Min: canon.AmountOf(1), Max: canon.AmountOf(1e18)}}
 	return chartertest.Open(t, g)
 }
 
@@ -148,6 +165,34 @@ func TestCheckLimitSaysWhatIsLeft(t *testing.T) {
 	}
 }
 
+func TestCheckLimitSaysWhatALimitCounts(t *testing.T) {
+	c := small(t)
+	taken := policy.Spend{Amount: big.NewInt(60), From: 990, To: 995, Withdrawal: canon.Digest{1}, Counter: "client=acme"}
+	for limit, want := range map[canon.Name]refusal.Failure{
+		"money": {Rule: "limit money", Field: "value with fee cap of client=acme", Expected: "at most 0.0001 USD in any 50 seconds, of which 0.00004 USD is left", Found: "0.000101 USD"},
+		"often": {Rule: "limit often", Field: "withdrawals of client=acme", Expected: "at most 100 withdrawals in any 50 seconds, of which 40 withdrawals is left", Found: "101 withdrawals"},
+		"each":  {Rule: "limit each", Field: "amount with fee cap of client=acme", Expected: "at most 0.000001 BTC in each withdrawal", Found: "0.00000101 BTC"},
+	} {
+		taken.Limit = limit
+		err := policy.CheckLimit(c, canon.Charge{Limit: limit, Counter: "client=acme", Amount: canon.AmountOf(101)}, policy.Interval{From: 1000, To: 1010}, []policy.Spend{taken})
+		if r := refusal.Of(err); r == nil || len(r.Failures) != 1 || r.Failures[0] != want {
+			t.Errorf("%s: expected %v, found %v", limit, want, err)
+		}
+	}
+}
+
+func TestALimitWithoutWindowHoldsEachWithdrawalByItself(t *testing.T) {
+	c := small(t)
+	at := policy.Interval{Withdrawal: canon.Digest{9}, From: 1000, To: 1010}
+	others := []policy.Spend{{Limit: "each", Amount: big.NewInt(100), From: 1000, To: 1010, Withdrawal: canon.Digest{1}},
+		{Limit: "each", Amount: big.NewInt(100), From: 1000, To: 1010, Withdrawal: canon.Digest{9}}}
+	for amount, fits := range map[uint64]bool{100: true, 101: false} {
+		if err := policy.CheckLimit(c, canon.Charge{Limit: "each", Amount: canon.AmountOf(amount)}, at, others); (err == nil) != fits {
+			t.Errorf("%d: expected fits %v, found %v", amount, fits, err)
+		}
+	}
+}
+
 func TestCheckLimitRefusesWhatItCannotPlace(t *testing.T) {
 	c := small(t)
 	if refusal.Of(policy.CheckLimit(c, canon.Charge{Limit: "none"}, policy.Interval{}, nil)) == nil {
@@ -172,20 +217,21 @@ func TestExactLimitHoldsTheLocalShare(t *testing.T) {
 
 func TestSpendsOfAReservationAreWidenedByTwiceTheSkew(t *testing.T) {
 	c := small(t)
-	r := &canon.Reservation{Withdrawal: canon.Digest{7}, Stamp: 1000, Until: 1010, Charges: []canon.Charge{{Limit: "btc-day", Amount: canon.AmountOf(5)}}}
+	r := &canon.Reservation{Withdrawal: canon.Digest{7}, Stamp: 1000, Until: 1010, Charges: []canon.Charge{{Limit: "btc-day", Amount: canon.AmountOf(5), Counter: "client=acme"}}}
 	got := policy.SpendsOf(c, r)
-	if len(got) != 1 || got[0].From != 998 || got[0].To != 1012 || got[0].Withdrawal != r.Withdrawal || got[0].Amount.Int64() != 5 || got[0].Limit != "btc-day" {
+	if len(got) != 1 || got[0].From != 998 || got[0].To != 1012 || got[0].Withdrawal != r.Withdrawal || got[0].Amount.Int64() != 5 || got[0].Limit != "btc-day" || got[0].Counter != "client=acme" {
 		t.Errorf("expected one spend of 5 in [998, 1012], found %+v", got)
 	}
 }
 
 // worst tries every window [w, w+W] that touches the new interval and adds up the largest touching version of each withdrawal.
-func worst(amount int64, at policy.Interval, spends []policy.Spend, window int64) int64 {
+func worst(charge canon.Charge, at policy.Interval, spends []policy.Spend, window int64) int64 {
+	amount := charge.Amount.Int().Int64()
 	var most int64
 	for w := int64(at.From) - window; w <= int64(at.To); w++ {
 		versions := map[canon.Digest]int64{at.Withdrawal: amount}
 		for _, s := range spends {
-			if s.Limit == "btc-day" && int64(s.From) <= w+window && int64(s.To) >= w {
+			if s.Limit == charge.Limit && s.Counter == charge.Counter && int64(s.From) <= w+window && int64(s.To) >= w {
 				versions[s.Withdrawal] = max(versions[s.Withdrawal], s.Amount.Int64())
 			}
 		}
@@ -201,6 +247,8 @@ func worst(amount int64, at policy.Interval, spends []policy.Spend, window int64
 func TestCheckLimitAgreesWithTryingEveryWindow(t *testing.T) {
 	c := small(t)
 	fits, refused := 0, 0
+	limits := []canon.Name{"btc-day", "btc-day", "money", "often"}
+	counters := []string{"", "", "client=acme"}
 	draw := func(t *rapid.T) (from, to canon.Time) {
 		a := rapid.Uint64Range(0, 220).Draw(t, "from")
 		return canon.Time(a), canon.Time(a + rapid.Uint64Range(0, 40).Draw(t, "length"))
@@ -210,17 +258,22 @@ func TestCheckLimitAgreesWithTryingEveryWindow(t *testing.T) {
 		for i := range spends {
 			from, to := draw(t)
 			spends[i] = spend(rapid.Byte().Draw(t, "withdrawal")%5, rapid.Int64Range(0, 40).Draw(t, "amount"), from, to)
-			if rapid.IntRange(0, 9).Draw(t, "limit") == 0 {
-				spends[i].Limit = "btc-acme"
-			}
+			spends[i].Limit = rapid.SampledFrom(limits).Draw(t, "limit")
+			spends[i].Counter = rapid.SampledFrom(counters).Draw(t, "counter")
 		}
 		from, to := draw(t)
 		at := policy.Interval{Withdrawal: canon.Digest{rapid.Byte().Draw(t, "own") % 5}, From: from, To: to}
-		amount := rapid.Int64Range(0, 110).Draw(t, "charge")
-		want := worst(amount, at, spends, 50) <= 100
-		err := policy.CheckLimit(c, canon.Charge{Limit: "btc-day", Amount: canon.AmountOf(uint64(amount))}, at, spends)
+		amount := rapid.Uint64Range(0, 110).Draw(t, "charge")
+		charge := canon.Charge{Limit: rapid.SampledFrom(limits).Draw(t, "of"), Counter: rapid.SampledFrom(counters).Draw(t, "from counter"), Amount: canon.AmountOf(amount)}
+		most := worst(charge, at, spends, 50)
+		want := most <= 100
+		err := policy.CheckLimit(c, charge, at, spends)
 		if (err == nil) != want {
-			t.Fatalf("worst window %d of 100: found %v", worst(amount, at, spends, 50), err)
+			t.Fatalf("worst window %d of 100: found %v", most, err)
+		}
+		room, err := policy.RoomFor(c, charge, at, spends)
+		if err != nil || room.Taken.Int64() != most-int64(amount) || room.Most.Int64() != 100 {
+			t.Fatalf("expected %d of 100 to be taken beside %d, found %v, %v", most-int64(amount), amount, room, err)
 		}
 		if want {
 			fits++
@@ -248,8 +301,18 @@ func TestNoWindowEverExceedsTheLimit(t *testing.T) {
 			}
 		}
 		everywhere := policy.Interval{Withdrawal: canon.Digest{0xff}, From: 0, To: 400}
-		if most := worst(0, everywhere, taken, 50); most > 100 {
+		if most := worst(canon.Charge{Limit: "btc-day"}, everywhere, taken, 50); most > 100 {
 			t.Fatalf("expected at most 100 in every window, found %d", most)
 		}
 	})
+}
+
+// charges returns what Charges returns without an error.
+func charges(t testing.TB, c *charter.Charter, rule *canon.Rule, f policy.Facts, feeCap canon.Amount) []canon.Charge {
+	t.Helper()
+	list, err := policy.Charges(c, rule, f, feeCap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
 }

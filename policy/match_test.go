@@ -5,6 +5,7 @@ import (
 
 	"github.com/strongroom/strongroom/policy/charter/chartertest"
 	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/proto/refusal"
 )
 
 // No charter that Lint accepts has an empty list in a rule; should one ever get here, it matches nothing.
@@ -13,7 +14,15 @@ func TestEmptyListsMatchNothing(t *testing.T) {
 	c := chartertest.Open(t, g)
 	r := &canon.Request{Client: "acme", Account: "acme-main", Wallet: "btc-hot", Chain: chartertest.Bitcoin,
 		Outputs: []canon.Output{{Address: []byte{1}, Asset: chartertest.BTC, Amount: canon.AmountOf(1)}}}
-	if m := mismatches(c, &g.Rules[1], r, nil); len(m) != 0 {
+	matches := func(rule *canon.Rule) (bool, []refusal.Failure) {
+		s := newSubject(c, FactsOf(r))
+		m := s.mismatches(rule)
+		if (s.judge(rule) == yes) != (len(m) == 0) {
+			t.Errorf("rule %s: expected mismatches unless it matches, found %v", rule.Name, m)
+		}
+		return len(m) == 0, m
+	}
+	if ok, m := matches(&g.Rules[1]); !ok {
 		t.Fatalf("full rule: expected a match, found %v", m)
 	}
 	for name, empty := range map[string]func(*canon.Rule){
@@ -21,15 +30,19 @@ func TestEmptyListsMatchNothing(t *testing.T) {
 		"accounts": func(r *canon.Rule) { r.Accounts = nil },
 		"wallets":  func(r *canon.Rule) { r.Wallets = nil },
 		"amounts":  func(r *canon.Rule) { r.Amounts = nil },
+		"to":       func(r *canon.Rule) { r.To = nil },
 	} {
-		rule := g.Rules[1]
-		empty(&rule)
-		if m := mismatches(c, &rule, r, nil); len(m) != 1 {
-			t.Errorf("%s: expected one mismatch, found %v", name, m)
+		for _, action := range []canon.Action{canon.ActionAllow, canon.ActionApprove, canon.ActionDeny} {
+			rule := g.Rules[1]
+			rule.Action = action
+			empty(&rule)
+			if _, m := matches(&rule); len(m) != 1 {
+				t.Errorf("%s: expected one mismatch, found %v", name, m)
+			}
 		}
 	}
 	r.Outputs = nil
-	if m := mismatches(c, &g.Rules[1], r, nil); len(m) != 1 {
+	if _, m := matches(&g.Rules[1]); len(m) != 1 {
 		t.Errorf("no payment: expected one mismatch, found %v", m)
 	}
 }

@@ -22,15 +22,15 @@ func TestTheFirstTrialWithoutMismatchesIsTheRuleThatDecides(t *testing.T) {
 			r.Account = account
 		}
 		var first *canon.Rule
-		trials := policy.Trials(c, r)
+		trials := policy.Trials(c, policy.FactsOf(r))
 		if i := slices.IndexFunc(trials, func(v policy.Trial) bool { return len(v.Mismatches) == 0 }); i >= 0 {
 			first = trials[i].Rule
 		}
-		if v := policy.Decide(c, r); v.Rule != first || len(trials) != len(c.Genesis().Rules) {
+		if v := policy.Decide(c, policy.FactsOf(r)); v.Rule != first || len(trials) != len(c.Genesis().Rules) {
 			t.Fatalf("expected %v, found %v in %d trials", v.Rule, first, len(trials))
 		}
 	})
-	if got := policy.Trials(c, request("eip155:9/slip44:60", 1)); got != nil {
+	if got := policy.Trials(c, policy.FactsOf(request("eip155:9/slip44:60", 1))); got != nil {
 		t.Errorf("expected no trial of an unknown asset, found %v", got)
 	}
 }

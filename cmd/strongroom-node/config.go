@@ -35,6 +35,8 @@ type configFile struct {
 	Token        tokenConfig           `toml:"token"`
 	Peers        map[canon.Name]string `toml:"peers"`
 	Minimum      uint64                `toml:"minimum_version"`
+	Bitcoin      []bitcoinConfig       `toml:"bitcoin"`
+	EVM          []evmConfig           `toml:"evm"`
 }
 
 type tokenConfig struct {
@@ -78,7 +80,7 @@ func (c *configFile) check() error {
 	if _, err := canon.ParseDigest(c.Organisation); err != nil {
 		errs = append(errs, fmt.Errorf("organisation: %w", err))
 	}
-	errs = append(errs, c.Name.Check(), hostPort("listen", c.Listen))
+	errs = append(errs, c.Name.Check(), hostPort("listen", c.Listen), c.checkChains())
 	if len(c.Peers) == 0 {
 		errs = append(errs, errors.New("peers: expected the other signers, found none"))
 	}

@@ -249,4 +249,38 @@ func TestTheExampleIsAConfiguration(t *testing.T) {
 	_, err := config.Load(write(t, "example.toml", example), &c)
 	check(t, err)
 	check(t, c.check())
+	if len(c.bitcoin()) != 1 || len(c.evm()) != 1 {
+		t.Errorf("expected a node of each kind of chain, found %d and %d", len(c.bitcoin()), len(c.evm()))
+	}
+}
+
+func TestChainsOfTheConfigurationAreChecked(t *testing.T) {
+	for from, to := range map[string]string{
+		`chain = "eip155:1337"`: `chain = ""`, `url = "http://127.0.0.1:8545"`: `url = ""`, "start_height = 0": "start_height = -1", `genesis = ""  `: `genesis = "0x12"  `,
+		`chain = "bip122:0f9188f13cb7b2c71f2a335e3a4fc328"`: `chain = "eip155:1337"`, `timeout = "15s"`: `timeout = "15"`, `password_file`: `password`,
+	} {
+		if !strings.Contains(example, from) {
+			t.Fatalf("expected %s in the example, found none", from)
+		}
+		if _, _, err := loadConfig(write(t, "bad.toml", strings.Replace(example, from, to, 1))); err == nil {
+			t.Errorf("%s for %s: expected an error, found none", to, from)
+		}
+	}
+}
+
+// A node that is away keeps no signer from starting: it is dialled when it is needed, and says then what is wrong.
+func TestChainsAreDialledLater(t *testing.T) {
+	c := configFile{Bitcoin: []bitcoinConfig{{Chain: "bip122:0f9188f13cb7b2c71f2a335e3a4fc328", URL: "http://127.0.0.1:1", User: "u", PasswordFile: write(t, "password", "secret")}},
+		EVM: []evmConfig{{Chain: "eip155:1337", URL: "http://127.0.0.1:1/key"}}}
+	check(t, c.checkChains())
+	for _, b := range c.bitcoin() {
+		if _, err := b.Dial(t.Context()); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("expected an error without the password, found %v", err)
+		}
+	}
+	for _, e := range c.evm() {
+		if _, err := e.Dial(t.Context()); err == nil || strings.Contains(err.Error(), "key") {
+			t.Errorf("expected an error without the URL's path, found %v", err)
+		}
+	}
 }

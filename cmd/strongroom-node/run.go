@@ -77,6 +77,7 @@ func run(ctx context.Context, path string, log *slog.Logger) (err error) {
 	}
 	s, err := signer.New(ctx, signer.Config{
 		Charter: charter, Self: config.Name, Identity: keys.identity, Shares: shares, Ledger: ledger, Peers: config.Peers, Log: log, Minimum: config.Minimum, Build: build,
+		Bitcoin: config.bitcoin(), EVM: config.evm(),
 	})
 	if err != nil {
 		return err

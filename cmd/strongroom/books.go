@@ -43,6 +43,7 @@ type bookAdd struct {
 	bookEdit
 	Account canon.Name `help:"Account of the client, or * for any of them."`
 	Label   string     `help:"What people call it."`
+	Groups  []string   `name:"group" sep:"," placeholder:"NAME" help:"Groups of addresses that it is in, for rules to name; may be given several times."`
 	Message string     `name:"proof-message" type:"path" placeholder:"FILE" help:"File with the holder's signature of what book message prints."`
 	Deposit string     `name:"proof-deposit" type:"path" placeholder:"FILE" help:"File with the text of a micro-deposit from the address, as book deposit writes it."`
 	Replace bool       `help:"Take the place of another entry for the same address and client."`
@@ -52,6 +53,9 @@ type bookAdd struct {
 func (c bookAdd) Run(ctx context.Context, app *cli.App) error {
 	e := c.edit()
 	e.Account, e.Label, e.Message, e.Deposit, e.Replace = c.Account, c.Label, c.Message, c.Deposit, c.Replace
+	for _, g := range c.Groups {
+		e.Groups = append(e.Groups, canon.Name(g))
+	}
 	return session(ctx, app, func(s *cli.Session) error { return s.EditBook(ctx, e) })
 }
 

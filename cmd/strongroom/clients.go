@@ -19,16 +19,37 @@ type withdrawCommand struct {
 	RequestID  string        `name:"request-id" help:"Own id of the request: the same id is the same withdrawal. Random if not given."`
 	Expiry     time.Duration `default:"1h" help:"How long the request is good for."`
 	MemoFile   string        `type:"path" placeholder:"FILE" help:"File whose SHA-256 is signed with the request."`
-	TravelRule string        `name:"travel-rule" help:"Reference of travel-rule data."`
+	ToWallet   string        `name:"to-wallet" placeholder:"WALLET" help:"Own wallet of the account to move one --amount to, instead of --to."`
+	TravelRule string        `name:"travel-rule" type:"path" placeholder:"FILE" help:"Travel-rule data, IVMS101 in JSON, that goes with the request."`
+	TravelRef  string        `name:"travel-rule-reference" help:"Reference of travel-rule data that is kept elsewhere."`
 	Wait       bool          `help:"Wait until it is confirmed, or will not be."`
 }
 
 // Run asks for a withdrawal.
 func (c withdrawCommand) Run(ctx context.Context, app *cli.App) error {
 	return session(ctx, app, func(s *cli.Session) error {
-		return s.Withdraw(ctx, cli.Order{Wallet: c.Wallet, Account: c.Account, To: c.To, Amounts: c.Amount,
+		return s.Withdraw(ctx, cli.Order{Wallet: c.Wallet, Account: c.Account, To: c.To, Amounts: c.Amount, ToWallet: c.ToWallet,
 			Call: c.Call, Arguments: c.Arg, Value: c.Value, FeeCap: c.FeeCap,
-			RequestID: c.RequestID, Expiry: c.Expiry, MemoFile: c.MemoFile, TravelRule: c.TravelRule}, c.Wait)
+			RequestID: c.RequestID, Expiry: c.Expiry, MemoFile: c.MemoFile, TravelRule: c.TravelRef, TravelFile: c.TravelRule}, c.Wait)
+	})
+}
+
+type moveCommand struct {
+	Account    string        `required:"" help:"Account whose assets move."`
+	FromWallet string        `name:"from-wallet" required:"" help:"Wallet that pays."`
+	ToWallet   string        `name:"to-wallet" required:"" help:"Own wallet of the account that is paid."`
+	Amount     string        `required:"" placeholder:"\"0.5 BTC\"" help:"How much."`
+	FeeCap     string        `required:"" placeholder:"\"0.0001 BTC\"" help:"Largest fee, in the chain's coin."`
+	RequestID  string        `name:"request-id" help:"Own id of the request: the same id is the same withdrawal. Random if not given."`
+	Expiry     time.Duration `default:"1h" help:"How long the request is good for."`
+	Wait       bool          `help:"Wait until it is confirmed, or will not be."`
+}
+
+// Run asks for a move between wallets of one account: a withdrawal like any other.
+func (c moveCommand) Run(ctx context.Context, app *cli.App) error {
+	return session(ctx, app, func(s *cli.Session) error {
+		return s.Withdraw(ctx, cli.Order{Wallet: c.FromWallet, Account: c.Account, ToWallet: c.ToWallet, Amounts: []string{c.Amount}, FeeCap: c.FeeCap,
+			RequestID: c.RequestID, Expiry: c.Expiry}, c.Wait)
 	})
 }
 

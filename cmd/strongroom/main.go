@@ -2,7 +2,7 @@
 // the charter and versions of the address book, takes what stops something to every signer, and checks addresses and the audit log.
 // Package internal/cli has what it trusts and refuses; this package holds flags and wiring only.
 //
-// Exit codes: 0 done; 3 refused, denied, rejected, expired or not verified; 4 no server that could do it answered; 1 anything else.
+// Exit codes: 0 done; 2 an allocation that is breached, or a book that is not balanced; 3 refused, denied, rejected, expired or not verified; 4 no server that could do it answered; 1 anything else.
 package main
 
 import (
@@ -40,9 +40,13 @@ type commands struct {
 	Import           importCommand           `cmd:"" help:"Hand in an approval that was signed elsewhere." group:"Officers"`
 
 	Withdraw   withdrawCommand    `cmd:"" help:"Sign a request for a withdrawal and send it." group:"Clients"`
+	Move       moveCommand        `cmd:"" help:"Sign a request to move assets to another wallet of the same account and send it." group:"Clients"`
 	Withdrawal withdrawalCommands `cmd:"" help:"Withdrawals and what becomes of them." group:"Clients"`
 	Wallet     walletCommands     `cmd:"" help:"Wallets." group:"Clients"`
 	Address    addressCommands    `cmd:"" help:"Deposit addresses." group:"Clients"`
+
+	Treasury treasuryCommands `cmd:"" help:"How client assets lie in hot, warm and cold wallets, and what would mend it." group:"Operators and auditors"`
+	Accounts accountCommands  `cmd:"" help:"The double-entry book: what accounts are owed, and whether the wallets hold it." group:"Operators and auditors"`
 
 	Status statusCommand `cmd:"" help:"Who answers: the coordinator and every signer." group:"Operators and auditors"`
 	Keygen keygenCommand `cmd:"" help:"Have a key of the charter made by its holders." group:"Operators and auditors"`
@@ -64,7 +68,7 @@ func run(arguments []string) int {
 	exited := -1
 	parser, err := kong.New(&c, kong.Name("strongroom"), kong.Exit(func(code int) { exited = code }),
 		kong.Description("The tool of a Strongroom organisation's officers, clients, auditors and operators.\n\n"+
-			"Exit codes: 0 done; 3 refused, denied, rejected, expired or not verified; 4 no server that could do it answered; 1 anything else."))
+			"Exit codes: 0 done; 2 an allocation that is breached, or a book that is not balanced; 3 refused, denied, rejected, expired or not verified; 4 no server that could do it answered; 1 anything else."))
 	if err != nil {
 		return app.Fail(err)
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/strongroom/strongroom/internal/cli"
+	"github.com/strongroom/strongroom/policy"
 	"github.com/strongroom/strongroom/policy/cases"
 )
 
@@ -43,14 +45,41 @@ type policyExplain struct {
 	Arg        []string `sep:"none" help:"Arguments of the call, in order."`
 	Value      string   `placeholder:"\"0.5 ETH\"" help:"Coin that goes with the call."`
 	FeeCap     string   `placeholder:"\"0.001 BTC\"" help:"Largest fee; as much as the rule allows if not given."`
+	ToWallet   string   `placeholder:"WALLET" help:"Instead of addresses: the account's own address in that wallet."`
+	At         string   `placeholder:"TIME" help:"When it is asked and decided, as in 2026-03-01T09:00:00Z; now if not given."`
+	Price      []string `sep:"none" placeholder:"\"BTC 60000 USD\"" help:"Suppose that this price is stated."`
+	Attribute  []string `sep:"none" placeholder:"\"kyc=enhanced by kyc-desk\"" help:"Suppose that an authority says this of the client."`
+	Clear      []string `sep:"none" placeholder:"AUTHORITY" help:"Suppose that this authority clears the request."`
+	Balance    []string `sep:"none" placeholder:"\"btc-hot 10 BTC\"" help:"Suppose that signers state this balance of a wallet."`
+	Group      []string `sep:"none" help:"Suppose that all who are paid are in this group of the address book."`
+	ClientIP   string   `name:"client-ip" placeholder:"IP" help:"Ask the holds of rules too: where the client asks from."`
+	KnownIP    bool     `name:"known-ip" help:"Ask the holds of rules too: the client asked from there before."`
+	NewPayee   bool     `help:"Ask the holds of rules too: some address was never paid by the client before."`
+	Requests   uint64   `help:"Ask the holds of rules too: requests of the client in the last hour."`
 	Spends     bool     `help:"Hold limits against what the coordinator recorded."`
+}
+
+// circumstances are nil if no flag says anything of them.
+func (c policyExplain) circumstances() *policy.Circumstances {
+	if c.ClientIP == "" && !c.KnownIP && !c.NewPayee && c.Requests == 0 {
+		return nil
+	}
+	return &policy.Circumstances{ClientIP: c.ClientIP, KnownIP: c.KnownIP, Requests: max(c.Requests, 1), NewDestination: c.NewPayee}
 }
 
 // Run explains a verdict.
 func (c policyExplain) Run(ctx context.Context, app *cli.App) error {
+	var at time.Time
+	if c.At != "" {
+		var err error
+		if at, err = time.Parse(time.RFC3339, c.At); err != nil {
+			return fmt.Errorf("at: %w", err)
+		}
+	}
+	supposed := cli.Supposed{Prices: c.Price, Attributes: c.Attribute, Clear: c.Clear, Balances: c.Balance, Groups: c.Group, Circumstances: c.circumstances()}
 	return session(ctx, app, func(s *cli.Session) error {
-		return s.ExplainPolicy(ctx, cli.Inquiry{From: c.From, Withdrawal: c.Withdrawal, File: c.Request, Case: c.Case, Client: c.Client, Spends: c.Spends,
-			Order: cli.Order{Wallet: c.Wallet, Account: c.Account, To: c.To, Amounts: c.Amount, Call: c.Call, Arguments: c.Arg, Value: c.Value, FeeCap: c.FeeCap}})
+		return s.ExplainPolicy(ctx, cli.Inquiry{From: c.From, Withdrawal: c.Withdrawal, File: c.Request, Case: c.Case, Client: c.Client, At: at, Supposed: supposed, Spends: c.Spends,
+			Order: cli.Order{Wallet: c.Wallet, Account: c.Account, To: c.To, ToWallet: c.ToWallet, Amounts: c.Amount, Call: c.Call, Arguments: c.Arg, Value: c.Value, FeeCap: c.FeeCap}})
 	})
 }
 

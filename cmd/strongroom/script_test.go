@@ -136,6 +136,10 @@ func (w *world) set(env *testscript.Env) error {
 		return err
 	}
 	w.coordinator, w.nodes = &clitest.Coordinator{Create: w.create}, map[string]*clitest.Node{}
+	btc := string(w.organisation.Charter.Genesis().Assets[0].ID)
+	w.coordinator.Balances = []*pb.AccountBalance{{Account: "fund-a-main", Client: "fund-a", Asset: btc, Owed: "150000000", SetAside: "0"}}
+	w.coordinator.Postings = []*pb.Posting{{Entry: 1, Kind: "deposit", Debit: "holding/btc-hot", Credit: "owed/btc-hot/fund-a-main", Asset: btc, Amount: "150000000"}}
+	w.coordinator.Reconciled = &pb.ReconcileResponse{Lines: []*pb.ReconcileLine{{Wallet: "btc-hot", Asset: btc, Held: "149000000", Owed: "150000000", Difference: "-1000000"}}}
 	address, err := w.started(w.organisation.ServeCoordinator(w.coordinator))
 	if err != nil {
 		return err
@@ -229,7 +233,7 @@ func (w *world) create(s *pb.Signed) (*pb.Withdrawal, error) {
 
 // called takes a contract call that the charter lets through, and lists its exact intent.
 func (w *world) called(s *pb.Signed, r *canon.Request) (*pb.Withdrawal, error) {
-	verdict := policy.Decide(w.organisation.Charter, r)
+	verdict := policy.Decide(w.organisation.Charter, policy.FactsOf(r))
 	if verdict.Action != canon.ActionApprove {
 		return nil, rpc.ToStatus(verdict.Explanation)
 	}

@@ -126,7 +126,7 @@ func (d *daemon) foundation(ctx context.Context) (*coordinator.Parts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("organisation: %w", err)
 	}
-	p := &coordinator.Parts{Log: d.log, Now: time.Now, Parallel: c.Parallel, Poll: time.Duration(c.Poll)}
+	p := &coordinator.Parts{Log: d.log, Now: time.Now, Parallel: c.Parallel, Poll: time.Duration(c.Poll), KeepTravelData: time.Duration(c.KeepTravel)}
 	if p.Genesis, err = os.ReadFile(c.Genesis); err != nil {
 		return nil, fmt.Errorf("genesis: %w", err)
 	}
@@ -181,6 +181,9 @@ func (d *daemon) connect(ctx context.Context, p *coordinator.Parts) error {
 		addresses[c.Name] = c.Address
 	}
 	p.Connect = d.connector(certificate, addresses)
+	if p.Authorities, err = d.authorities(certificate, p.Charters.Current()); err != nil {
+		return err
+	}
 	p.Bitcoin, p.EVM = map[canon.ChainID]coordinator.BitcoinNode{}, map[canon.ChainID]chain.EVM{}
 	for _, c := range d.config.Bitcoin {
 		node, err := chain.DialBitcoin(ctx, c.ChainConfig())
@@ -220,6 +223,32 @@ func (d *daemon) connector(certificate tls.Certificate, addresses map[canon.Name
 		return coordinator.Signer{Client: strongroomv1.NewSignerServiceClient(conn), Charters: strongroomv1.NewCharterServiceClient(conn),
 			Books: strongroomv1.NewBookServiceClient(conn), Wake: conn.ResetConnectBackoff}, nil
 	}
+}
+
+// authorities makes the connections to outside authorities, which are dialled when first used.
+func (d *daemon) authorities(certificate tls.Certificate, c *charter.Charter) (map[canon.Name]strongroomv1.AuthorityServiceClient, error) {
+	out := map[canon.Name]strongroomv1.AuthorityServiceClient{}
+	for _, a := range d.config.Authorities {
+		if _, ok := c.Authority(a.Name); !ok {
+			d.log.Warn("a configured authority is not one of the charter in force: it is asked when an amendment makes it one", "authority", string(a.Name))
+		}
+		settings, err := a.TLS(certificate)
+		if err != nil {
+			return nil, err
+		}
+		conn, err := rpc.Dial(a.Address, settings, coordinator.MaxAuthorityMessage)
+		if err != nil {
+			return nil, fmt.Errorf("authority %s: %w", a.Name, err)
+		}
+		d.onClose(conn.Close)
+		out[a.Name] = strongroomv1.NewAuthorityServiceClient(conn)
+	}
+	for _, a := range c.Genesis().Authorities {
+		if _, ok := out[a.Name]; !ok && a.Purpose != canon.PurposeBalance {
+			d.log.Warn("an authority of the charter has no address in the configuration: what waits for its statements waits in vain", "authority", string(a.Name))
+		}
+	}
+	return out, nil
 }
 
 func closing(f func()) func() error {

@@ -226,8 +226,8 @@ func (s *Session) NewAddress(ctx context.Context, wallet, account, requestID, ou
 	if err != nil {
 		return err
 	}
-	if v.Wallet != wallet || v.Account != account {
-		return refusal.New("attestation", "wallet, account", wallet+", "+account, v.Wallet+", "+v.Account)
+	if holder := s.holderOf(wallet, account); v.Wallet != wallet || v.Account != holder {
+		return refusal.New("attestation", "wallet, account", wallet+", "+holder, v.Wallet+", "+v.Account)
 	}
 	if out != "" {
 		b, err := marshal(AddressFile{Address: v.Address, Attestations: v.Attestations})
@@ -240,6 +240,17 @@ func (s *Session) NewAddress(ctx context.Context, wallet, account, requestID, ou
 		v.File = out
 	}
 	return s.Print(v)
+}
+
+// holderOf returns on whose addresses in the wallet an account's assets lie: its own, or those of the pool that an omnibus account shares. One that the
+// charter does not place is itself.
+func (s *Session) holderOf(wallet, account string) string {
+	if w, ok := s.Charter.Wallet(canon.Name(wallet)); ok {
+		if holder, ok := s.Charter.Holder(w, canon.Name(account)); ok {
+			return string(holder.Name)
+		}
+	}
+	return account
 }
 
 func accountName(wallet, account string) string { return "wallets/" + wallet + "/accounts/" + account }
@@ -279,8 +290,8 @@ func (s *Session) Addresses(ctx context.Context, wallet, account string) error {
 	v := AddressesView{Addresses: []AddressView{}}
 	for _, a := range list {
 		item, err := verifyAddress(s.Charter, fileOf(a))
-		if err == nil && (item.Wallet != wallet || item.Account != account) {
-			err = refusal.New("attestation", "wallet, account", wallet+", "+account, item.Wallet+", "+item.Account)
+		if holder := s.holderOf(wallet, account); err == nil && (item.Wallet != wallet || item.Account != holder) {
+			err = refusal.New("attestation", "wallet, account", wallet+", "+holder, item.Wallet+", "+item.Account)
 		}
 		if err != nil {
 			v.Refused = append(v.Refused, refusalOf(err)...)

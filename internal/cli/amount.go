@@ -44,6 +44,14 @@ type PaymentView struct {
 	Payable bool `json:"payable,omitempty"`
 	// PayableFrom is when a quorum of the signers expects that to be at the latest, for an entry that is not payable yet.
 	PayableFrom string `json:"payable_from,omitempty"`
+	// Own says that the address is one of the account's own; the address book is not asked then.
+	Own *OwnView `json:"own,omitempty"`
+	// Groups are those of the address book that the intent says the address is in, in every version that signers ask for; RecentGroups
+	// those in some version only.
+	Groups       []string `json:"groups,omitempty"`
+	RecentGroups []string `json:"recent_groups,omitempty"`
+	// GroupsShown says that a proof under the newest version shows all of Groups.
+	GroupsShown bool `json:"groups_shown,omitempty"`
 }
 
 // payments renders the outputs of a request. An output that has no text as an address shows as its bytes. entries are what is known of the
@@ -57,7 +65,8 @@ func payments(c *charter.Charter, r canon.Request, entries map[string]entry) []P
 			address = fmt.Sprintf("no address of the chain: %x", o.Address)
 		}
 		e, proven := entries[string(o.Address)]
-		out[i] = PaymentView{AmountView: amountView(c, o.Asset, o.Amount), Address: address, Label: string(e.label), InBook: proven, Payable: e.payable, PayableFrom: e.from}
+		out[i] = PaymentView{AmountView: amountView(c, o.Asset, o.Amount), Address: address, Label: string(e.label), InBook: proven, Payable: e.payable, PayableFrom: e.from,
+			Own: ownView(c, o)}
 	}
 	return out
 }

@@ -94,6 +94,7 @@ func marshal(v any) ([]byte, error) {
 const (
 	ExitOK          = 0
 	ExitFailed      = 1 // anything else: wrong usage, a file that cannot be read
+	ExitBreached    = 2 // client assets lie closer to the network than the charter lets them, or the book is not balanced
 	ExitRefused     = 3 // refused, denied, rejected, expired, or not verified
 	ExitUnreachable = 4 // no server that could do it answered
 )
@@ -111,6 +112,8 @@ func ExitCode(err error) int {
 		return ExitOK
 	case refusal.Of(err) != nil, errors.Is(err, ErrRefused):
 		return ExitRefused
+	case errors.Is(err, ErrBreached), errors.Is(err, ErrUnbalanced):
+		return ExitBreached
 	case errors.Is(err, ErrUnreachable):
 		return ExitUnreachable
 	}

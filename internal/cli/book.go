@@ -21,6 +21,7 @@ type BookEdit struct {
 	Client  canon.Name
 	Account canon.Name
 	Label   string
+	Groups  []canon.Name // of the entry, in any order
 	// Message is a file with what the holder signed over canon.Ownership; Deposit is one with the text of a micro-deposit. At most one of
 	// them.
 	Message, Deposit string
@@ -96,7 +97,7 @@ func (s *Session) bookEntries(edit BookEdit) ([]canon.BookEntry, error) {
 		e, err := s.bookEntry(edit)
 		return []canon.BookEntry{e}, err
 	}
-	if edit.Chain != "" || edit.Address != "" || edit.Client != "" || edit.Message != "" || edit.Deposit != "" {
+	if edit.Chain != "" || edit.Address != "" || edit.Client != "" || len(edit.Groups) > 0 || edit.Message != "" || edit.Deposit != "" {
 		return nil, errors.New("book: expected --from, or --chain, --address and --client, found both")
 	}
 	text, err := s.read(edit.From, maxSource)
@@ -121,9 +122,18 @@ func (s *Session) bookEntry(edit BookEdit) (canon.BookEntry, error) {
 	if err != nil {
 		return canon.BookEntry{}, err
 	}
-	e := canon.BookEntry{Chain: edit.Chain, Address: address, Client: edit.Client, Account: edit.Account, Label: canon.Text(edit.Label)}
+	e := canon.BookEntry{Chain: edit.Chain, Address: address, Client: edit.Client, Account: edit.Account, Label: canon.Text(edit.Label),
+		Groups: slices.Sorted(slices.Values(edit.Groups))}
 	if err := e.Label.Check(); err != nil {
 		return e, fmt.Errorf("label: %w", err)
+	}
+	for _, g := range e.Groups {
+		if err := g.Check(); err != nil || g == canon.Any {
+			return e, fmt.Errorf("groups: expected names, found %.80q", g)
+		}
+	}
+	if err := e.Check(); err != nil {
+		return e, err
 	}
 	switch {
 	case edit.Message != "" && edit.Deposit != "":
@@ -166,7 +176,7 @@ func (s *Session) bookChange(old *book.Tree, entries []canon.BookEntry, edit Boo
 			c.Remove = append(c.Remove, key)
 			continue
 		case found && same(old.Entry(at), e):
-			l.Add("book", field, "an entry that is not in the book", s.entryOfBook(e).Address+" for "+string(e.Client)+", which is, with the same account and label")
+			l.Add("book", field, "an entry that is not in the book", s.entryOfBook(e).Address+" for "+string(e.Client)+", which is, with the same account, label and groups")
 		case found && !edit.Replace:
 			l.Add("book", field, "an entry that is not in the book, or --replace", s.entryOfBook(e).Address+" for "+string(e.Client))
 		case found:

@@ -198,6 +198,8 @@ type EntryOfBook struct {
 	Client  string `json:"client"`
 	Account string `json:"account"` // * for all of the client's
 	Label   string `json:"label"`
+	// Groups are those that rules may name.
+	Groups []string `json:"groups,omitempty"`
 	// Ownership is what kind of evidence the entry names: none, signed-message or micro-deposit.
 	Ownership string `json:"ownership"`
 	Evidence  string `json:"evidence,omitempty"` // SHA-256 of it
@@ -217,7 +219,7 @@ func (s *Session) entryOfBook(e canon.BookEntry) EntryOfBook {
 			address = text
 		}
 	}
-	v := EntryOfBook{Chain: string(e.Chain), Address: address, Client: string(e.Client), Account: string(e.Account), Label: string(e.Label),
+	v := EntryOfBook{Chain: string(e.Chain), Address: address, Client: string(e.Client), Account: string(e.Account), Label: string(e.Label), Groups: toStrings(e.Groups),
 		Ownership: proofKinds[min(e.Proof, uint64(len(proofKinds)-1))], Evidence: hex.EncodeToString(e.Evidence), whose: string(e.Client)}
 	if client, ok := s.Charter.Client(e.Client); ok {
 		v.whose = labelled(client.Name, client.Label)
@@ -248,6 +250,9 @@ func (e EntryOfBook) writeText(t *text) {
 	}
 	t.say("    on %s, for %s, %s", e.Chain, e.whose, account)
 	t.wrap("    label: ", quoted(e.Label), 12)
+	if len(e.Groups) > 0 {
+		t.say("    groups: %s", strings.Join(e.Groups, ", "))
+	}
 	switch {
 	case e.Replaced:
 		t.say("    another entry for this address and client takes its place, see above")

@@ -38,7 +38,7 @@ func newCallWorld(t *testing.T) *world {
 					{Allow: canon.ArgumentAny}, {Allow: canon.ArgumentAny}, {Allow: canon.ArgumentAtMost, Max: canon.AmountOf(9)}}},
 		}
 		large := g.Rules[1]
-		large.Name, large.Calls = "calls", []canon.Name{"allowance", "vote"}
+		large.Name, large.Calls, large.To = "calls", []canon.Name{"allowance", "vote"}, nil
 		g.Rules = append(g.Rules, large)
 	})
 	if err != nil {

@@ -97,7 +97,8 @@ func charterView(c *charter.Charter) CharterView {
 			{"Signers", signerEntries(g)}, {"Coordinators", coordinatorEntries(g)}, {"Officers", officerEntries(g)}, {"Groups", groupEntries(g)},
 			{"Clients", clientEntries(g)}, {"Accounts", accountEntries(g)}, {"Chains and assets", chainEntries(g)}, {"Keys", keyEntries(g)},
 			{"Wallets", walletEntries(g)}, {"Rules, tried in order; what none of them matches is denied", ruleEntries(c)},
-			{"Contract calls that rules may let through", callEntries(c)}, {"Limits", limitEntries(c)}, {"Allocation", allocationEntries(c)}, {"Authorities", authorityEntries(g)},
+			{"Contract calls that rules may let through", callEntries(c)}, {"Limits", limitEntries(c)}, {"Prices that count", priceEntries(c)},
+			{"Allocation", allocationEntries(c)}, {"Authorities", authorityEntries(g)},
 			{"Changing the charter", changeEntries(g)}, {"Executables of signers that may run, by SHA-256", buildEntries(g)},
 			{"Address book", bookEntries(g)},
 		},
@@ -151,11 +152,7 @@ func officerEntries(g *canon.Genesis) (out []EntryView) {
 	for _, o := range g.Officers {
 		e := EntryView{Name: labelled(o.Name, o.Label)}
 		for _, k := range o.Keys {
-			line := fmt.Sprintf("%x", k.Public)
-			if v, err := keyView(k.Public, ""); err == nil {
-				line = v.PublicKey
-			}
-			e.Lines = append(e.Lines, "key ("+word(k.Class, "hardware with presence", "token", "file")+") "+line)
+			e.Lines = append(e.Lines, "key ("+word(k.Class, "hardware with presence", "token", "file")+") "+keyText(k.Public))
 		}
 		for _, d := range o.Devices {
 			e.Lines = append(e.Lines, "device "+d.String())
@@ -163,6 +160,14 @@ func officerEntries(g *canon.Genesis) (out []EntryView) {
 		out = append(out, e)
 	}
 	return out
+}
+
+// keyText writes a key in OpenSSH's form; bytes that are none as bytes.
+func keyText(public []byte) string {
+	if v, err := keyView(public, ""); err == nil {
+		return v.PublicKey
+	}
+	return fmt.Sprintf("%x", public)
 }
 
 func groupEntries(g *canon.Genesis) (out []EntryView) {
@@ -178,6 +183,12 @@ func clientEntries(g *canon.Genesis) (out []EntryView) {
 		if v.House {
 			e.Lines = append(e.Lines, "the custodian's own")
 		}
+		if v.Treasury {
+			e.Lines = append(e.Lines, "a treasury desk: owns nothing, and asks for moves between the wallets of any account")
+		}
+		for _, a := range v.Attributes {
+			e.Lines = append(e.Lines, fmt.Sprintf("%s = %s", a.Name, quoted(string(a.Value))))
+		}
 		for _, k := range v.Keys {
 			e.Lines = append(e.Lines, "key "+k.String())
 		}
@@ -191,7 +202,7 @@ func clientEntries(g *canon.Genesis) (out []EntryView) {
 
 func accountEntries(g *canon.Genesis) (out []EntryView) {
 	for _, a := range g.Accounts {
-		out = append(out, EntryView{string(a.Name), []string{fmt.Sprintf("of client %s, number %d, %s", a.Client, a.Number, word(a.Kind, "segregated", "omnibus"))}})
+		out = append(out, EntryView{string(a.Name), []string{fmt.Sprintf("of client %s, number %d, %s", a.Client, a.Number, word(a.Kind, "segregated", "omnibus", "the pool of omnibus wallets"))}})
 	}
 	return out
 }
@@ -199,6 +210,9 @@ func accountEntries(g *canon.Genesis) (out []EntryView) {
 func chainEntries(g *canon.Genesis) (out []EntryView) {
 	for _, c := range g.Chains {
 		e := EntryView{Name: string(c.ID), Lines: []string{fmt.Sprintf("%s, coin type %d, final after %d confirmations", word(c.Kind, "Bitcoin", "EVM"), c.CoinType, c.Depth)}}
+		if c.HRP != "" {
+			e.Lines = append(e.Lines, "addresses begin with "+c.HRP)
+		}
 		for _, a := range g.Assets {
 			if a.ID.Chain() == c.ID {
 				e.Lines = append(e.Lines, fmt.Sprintf("%s, %d decimals: %s", a.Symbol, a.Decimals, a.ID))
@@ -219,16 +233,24 @@ func keyEntries(g *canon.Genesis) (out []EntryView) {
 
 func walletEntries(g *canon.Genesis) (out []EntryView) {
 	for _, w := range g.Wallets {
-		out = append(out, EntryView{labelled(w.Name, w.Label), []string{
-			fmt.Sprintf("%s, %s, key %s, number %d, on %s", word(w.Tier, "hot", "warm", "cold"), word(w.Scheme, "MPC", "HSM", "MPC and HSM"), w.Key, w.Number, w.Chain),
-			"accounts " + names(w.Accounts)}})
+		e := EntryView{labelled(w.Name, w.Label), []string{
+			fmt.Sprintf("%s, %s, key %s, number %d, on %s", tierText(w.Tier), word(w.Scheme, "MPC", "HSM", "MPC and HSM"), w.Key, w.Number, w.Chain),
+			"accounts " + names(w.Accounts)}}
+		if w.StartNonce > 0 {
+			e.Lines = append(e.Lines, fmt.Sprintf("first nonce of each address %d", w.StartNonce))
+		}
+		out = append(out, e)
 	}
 	return out
 }
 
 func authorityEntries(g *canon.Genesis) (out []EntryView) {
 	for _, a := range g.Authorities {
-		out = append(out, EntryView{string(a.Name), []string{word(a.Purpose, "prices", "screening", "travel rule", "balances") + ", key " + a.Key.String()}})
+		e := EntryView{string(a.Name), []string{purposeText(a.Purpose) + ", key " + a.Key.String()}}
+		if a.MaxAge > 0 {
+			e.Lines = append(e.Lines, "what it states counts for at most "+exactly(a.MaxAge))
+		}
+		out = append(out, e)
 	}
 	return out
 }
@@ -237,20 +259,27 @@ func changeEntries(g *canon.Genesis) []EntryView {
 	d := g.Delays
 	return []EntryView{
 		{"amendments", []string{quorumText(g.Amendment)}},
-		{"delays", []string{fmt.Sprintf("loosening %s, unfreezing %s, a freeze lapses after %s", seconds(d.Loosening), seconds(d.Unfreeze), seconds(d.FreezeLapse)),
-			fmt.Sprintf("new addresses %s, clocks may differ by %s", seconds(d.BookCooldown), seconds(d.ClockSkew))}},
-		{"recovery", []string{recoveryText(g)}},
-		{"lifted freezes", []string{fmt.Sprint(len(g.Lifted))}},
-		{"confirmed freezes, which do not lapse", confirmedLines(g)},
+		{"delays", []string{fmt.Sprintf("loosening %s, unfreezing %s, a freeze lapses after %s", exactly(d.Loosening), exactly(d.Unfreeze), exactly(d.FreezeLapse)),
+			fmt.Sprintf("new addresses %s, clocks may differ by %s", exactly(d.BookCooldown), exactly(d.ClockSkew)), balancesText(d)}},
+		{"recovery", append([]string{recoveryText(g)}, recoveryLines(g)...)},
+		{"lifted freezes", statementLines(g.Lifted)},
+		{"confirmed freezes, which do not lapse", statementLines(g.Confirmed)},
 	}
 }
 
-func confirmedLines(g *canon.Genesis) []string {
-	if len(g.Confirmed) == 0 {
+func balancesText(d canon.Delays) string {
+	if d.Balances == 0 {
+		return "no statement of balances counts"
+	}
+	return "statements of balances count for " + exactly(d.Balances)
+}
+
+func statementLines(list []canon.Digest) []string {
+	if len(list) == 0 {
 		return []string{"none"}
 	}
 	var out []string
-	for _, d := range g.Confirmed {
+	for _, d := range list {
 		out = append(out, "statement "+d.String())
 	}
 	return out
@@ -268,14 +297,29 @@ func recoveryText(g *canon.Genesis) string {
 	if g.RecoveryCount == 0 {
 		return fmt.Sprintf("%d offline keys, without a say", len(g.Recovery))
 	}
-	return fmt.Sprintf("%d of %d offline keys may replace officers, after %s", g.RecoveryCount, len(g.Recovery), seconds(g.Delays.Recovery))
+	return fmt.Sprintf("%d of %d offline keys may replace officers, after %s", g.RecoveryCount, len(g.Recovery), exactly(g.Delays.Recovery))
 }
 
 func bookEntries(g *canon.Genesis) []EntryView {
 	return []EntryView{
 		{fmt.Sprintf("first version, %d", g.Book.Serial), []string{addresses(g.Book.Size) + " under root " + g.Book.Root.String()}},
 		{"next version", []string{quorumText(g.Book.Quorum)}},
+		{"ownership", []string{ownedText(g.Book.Owned)}},
 	}
+}
+
+func ownedText(owned bool) string {
+	if owned {
+		return "only entries with evidence of it are paid"
+	}
+	return "entries without evidence of it are paid too"
+}
+
+func recoveryLines(g *canon.Genesis) (out []string) {
+	for _, k := range g.Recovery {
+		out = append(out, "key "+keyText(k))
+	}
+	return out
 }
 
 // word names a value that counts from 1; a value without a name shows as its number.

@@ -21,7 +21,7 @@ func TestCallsBuildsAndConfirmedFreezesReadAsPlainWords(t *testing.T) {
 				{Allow: canon.ArgumentAtMost, Max: canon.Amount{100}, Pays: []canon.AssetID{"eip155:1337/erc20:0x5fbdb2315678afecb367f032d93f642f64180aa3"}},
 				{Allow: canon.ArgumentAtMost, Max: canon.Amount{100}}, {Allow: canon.ArgumentSelf}, {Allow: canon.ArgumentEqual, Values: [][]byte{word}},
 				{Allow: canon.ArgumentBook}}}}
-		g.Rules[1].Calls = []canon.Name{"stake"}
+		g.Rules[1].To, g.Rules[1].Calls = nil, []canon.Name{"stake"}
 		g.Builds = []canon.Digest{{1}, {2}}
 		g.Confirmed = []canon.Digest{{3}}
 	})

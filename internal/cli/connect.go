@@ -32,6 +32,8 @@ type coordinator struct {
 	pb.CharterServiceClient
 	pb.BookServiceClient
 	pb.BookEntryServiceClient
+	pb.TreasuryServiceClient
+	pb.AccountServiceClient
 }
 
 func (s *Session) coordinator() (*coordinator, error) {
@@ -60,7 +62,8 @@ func (s *Session) coordinator() (*coordinator, error) {
 	s.connections = append(s.connections, conn)
 	s.front = &coordinator{pb.NewWithdrawalServiceClient(conn), pb.NewWalletServiceClient(conn), pb.NewApprovalServiceClient(conn),
 		pb.NewAuditServiceClient(conn), pb.NewOperationServiceClient(conn), pb.NewCharterServiceClient(conn),
-		pb.NewBookServiceClient(conn), pb.NewBookEntryServiceClient(conn)}
+		pb.NewBookServiceClient(conn), pb.NewBookEntryServiceClient(conn),
+		pb.NewTreasuryServiceClient(conn), pb.NewAccountServiceClient(conn)}
 	return s.front, nil
 }
 

@@ -10,6 +10,7 @@ import (
 // entry is what was proven of an address of an intent: that the newest version of the book has it for the intent's client and account.
 type entry struct {
 	label   canon.Text
+	groups  []canon.Name
 	payable bool   // at a quorum of the signers
 	from    string // if not: when it will be at the latest, by the word of a quorum
 }
@@ -26,7 +27,7 @@ func (s *Session) entries(p *pending) map[string]entry {
 		if !ok || !p.pays(e) {
 			continue
 		}
-		known := entry{label: e.Label}
+		known := entry{label: e.Label, groups: e.Groups}
 		known.payable, known.from = s.payable(proofs, p.box)
 		out[address] = known
 	}

@@ -34,13 +34,21 @@ type IntentView struct {
 	// Transactions are the digests of the unsigned transactions that the intent allows, if it is exact; one of them is signed as it is.
 	Transactions []string `json:"transactions,omitempty"`
 	// BookUnknown is why it is not known which addresses are in the address book: fewer than a quorum of signers name the same version.
-	BookUnknown string   `json:"book_unknown,omitempty"`
-	TravelRule  string   `json:"travel_rule,omitempty"`
-	MemoDigest  string   `json:"memo_digest,omitempty"`
-	Rule        string   `json:"rule,omitempty"`
-	Quorum      string   `json:"quorum,omitempty"`
-	QuorumMet   bool     `json:"quorum_met"`
-	ApprovedBy  []string `json:"approved_by,omitempty"`
+	BookUnknown string `json:"book_unknown,omitempty"`
+	TravelRule  string `json:"travel_rule,omitempty"`
+	// TravelData is the SHA-256 of travel-rule data that came with the request.
+	TravelData string `json:"travel_data,omitempty"`
+	// Requester is the treasury desk that asks, where it is not the client itself.
+	Requester string `json:"requester,omitempty"`
+	// Facts are the statements of authorities and signers that it rests on.
+	Facts *FactsView `json:"facts,omitempty"`
+	// Duties are what the rule asks for beside approvals: a delay, clearances.
+	Duties     []string `json:"duties,omitempty"`
+	MemoDigest string   `json:"memo_digest,omitempty"`
+	Rule       string   `json:"rule,omitempty"`
+	Quorum     string   `json:"quorum,omitempty"`
+	QuorumMet  bool     `json:"quorum_met"`
+	ApprovedBy []string `json:"approved_by,omitempty"`
 	// NotCounted are approvals whose key was revoked.
 	NotCounted   []NotCountedView `json:"not_counted,omitempty"`
 	RejectedBy   []string         `json:"rejected_by,omitempty"`
@@ -98,6 +106,14 @@ func (s *Session) fill(v *IntentView, p *pending) error {
 	v.Wallet, v.WalletLabel, v.Chain = string(r.Wallet), string(wallet.Label), string(r.Chain)
 	entries := s.entries(p)
 	v.Payments, v.Call, v.FeeCap = payments(s.Charter, r, entries), callView(s.Charter, r, entries), &fee
+	grouped(v.Payments, p.review.Facts, entries)
+	if v.Facts, err = factsView(s.Charter, p.review); err != nil {
+		return err
+	}
+	v.Duties = dutiesOf(p.review.Rule)
+	if desk, ok := s.Charter.ClientByKey(r.Requester); ok && desk.Name != r.Client {
+		v.Requester = string(desk.Name)
+	}
 	for _, d := range i.Transactions {
 		v.Transactions = append(v.Transactions, d.String())
 	}
@@ -106,6 +122,9 @@ func (s *Session) fill(v *IntentView, p *pending) error {
 	}
 	v.CharterNumber, v.CharterInForce = i.CharterNumber, s.Charter.Number()
 	v.TravelRule = string(r.TravelRule)
+	if len(r.TravelData) > 0 {
+		v.TravelData = fmt.Sprintf("%x", r.TravelData)
+	}
 	if len(r.Memo) > 0 {
 		v.MemoDigest = fmt.Sprintf("%x", r.Memo)
 	}
@@ -149,6 +168,9 @@ func (v IntentView) writeText(t *text) {
 	}
 	t.gap()
 	t.field("Client", labelled(canon.Name(v.Client), canon.Text(v.ClientLabel)))
+	if v.Requester != "" {
+		t.field("Asked by", "treasury desk "+v.Requester+", which moves assets between own wallets only")
+	}
 	t.field("Account", v.Account)
 	t.field("Wallet", labelled(canon.Name(v.Wallet), canon.Text(v.WalletLabel)))
 	t.field("Chain", v.Chain)
@@ -168,8 +190,15 @@ func (v IntentView) writeText(t *text) {
 	if v.TravelRule != "" {
 		t.field("Travel rule", v.TravelRule)
 	}
+	if v.TravelData != "" {
+		t.field("Travel data", "came with the request, SHA-256 "+v.TravelData)
+	}
 	if v.MemoDigest != "" {
 		t.field("Memo digest", v.MemoDigest)
+	}
+	if v.Facts != nil {
+		t.gap()
+		v.Facts.writeText(t)
 	}
 	t.gap()
 	v.writeDecisions(t)
@@ -182,6 +211,9 @@ func (v IntentView) writeText(t *text) {
 func (v IntentView) writeDecisions(t *text) {
 	t.field("Charter", charterText(v.CharterNumber, v.CharterInForce))
 	t.field("Rule", v.Rule+": "+v.Quorum)
+	for _, d := range v.Duties {
+		t.field("", d)
+	}
 	approved := strings.Join(v.ApprovedBy, ", ")
 	if v.QuorumMet {
 		approved += " (enough)"
@@ -217,7 +249,7 @@ func writePayments(t *text, payments []PaymentView, totals []AmountView, bookKno
 	for _, p := range payments {
 		t.field("Pays", p.Amount)
 		t.field("  to", p.Address)
-		writeStanding(t, KnownView{Label: p.Label, InBook: p.InBook, Payable: p.Payable, PayableFrom: p.PayableFrom}, bookKnown)
+		writeDestination(t, p, bookKnown)
 	}
 	if len(payments) > 1 {
 		for _, a := range totals {
@@ -295,6 +327,10 @@ func writeInboxItem(t *text, p IntentView) {
 	t.say("%s  %s%s", short, headline(p.Call, p.Totals), marks)
 	t.say("  for %s, account %s, from %s", labelled(canon.Name(p.Client), canon.Text(p.ClientLabel)), p.Account, p.Wallet)
 	for _, pay := range p.Payments {
+		if pay.Own != nil {
+			t.say("  to own wallet %s, index %s", pay.Own.Wallet, pay.Own.Index)
+			continue
+		}
 		t.say("  to %s", pay.Address)
 	}
 	if p.Call != nil {

@@ -109,6 +109,9 @@ func (a *App) runCases(ctx context.Context, file, from string) ([]cases.Result, 
 		return nil, fileError(file, err)
 	}
 	c, err := a.charterOf(ctx, f, file, text, from)
+	if refused, ok := errors.AsType[*refusedCharter](err); ok {
+		return f.Refusal(refused.error) // the error itself, unless the cases expect one
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -150,10 +153,19 @@ func (a *App) charterOf(ctx context.Context, f *cases.File, file string, text []
 	}
 	g, err := genesis.Overlay(base, text)
 	if err != nil { // the charter alone compiles
-		return nil, placed(file, text, "policy.", err)
+		return nil, &refusedCharter{placed(file, text, "policy.", err)}
 	}
-	return opened(from+" with "+file, g)
+	c, err := opened(from+" with "+file, g)
+	if err != nil {
+		return nil, &refusedCharter{err}
+	}
+	return c, nil
 }
+
+// refusedCharter is of a charter that does not compile with a file's policy, or that signers refuse: cases may expect that.
+type refusedCharter struct{ error }
+
+func (e *refusedCharter) Unwrap() error { return e.error }
 
 // fileError puts the name of the file before each place in it.
 func fileError(file string, err error) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/strongroom/strongroom/policy"
 	"github.com/strongroom/strongroom/policy/cases"
@@ -22,63 +23,9 @@ type Inquiry struct {
 	File, Case string // file of cases, and the name of one where there are several
 	Order      Order
 	Client     string
-	Spends     bool // ask the coordinator what was withdrawn before
-}
-
-// TrialView is how a request fares with a rule.
-type TrialView struct {
-	Number     int           `json:"number"`
-	Rule       string        `json:"rule"`
-	Action     string        `json:"action"`
-	Matches    bool          `json:"matches"`
-	Mismatches []RefusalView `json:"mismatches,omitempty"`
-}
-
-// DrawView is what a request takes from a limit.
-type DrawView struct {
-	Limit string     `json:"limit"`
-	Takes AmountView `json:"takes"`
-	Most  AmountView `json:"most"`
-	Taken AmountView `json:"taken"`
-	Left  AmountView `json:"left"`
-	// Window is in seconds.
-	Window uint64 `json:"window"`
-	Fits   bool   `json:"fits"`
-}
-
-// SeatsView is a part of a quorum.
-type SeatsView struct {
-	Group    string   `json:"group"`
-	Count    uint64   `json:"count"`
-	Eligible []string `json:"eligible"`
-}
-
-// ChangeView is a small change of a request, and what becomes of it then.
-type ChangeView struct {
-	Amount  *AmountView `json:"amount,omitempty"`
-	Wallet  string      `json:"wallet,omitempty"`
-	Account string      `json:"account,omitempty"`
-	Book    bool        `json:"address_in_book,omitempty"`
-	Verdict string      `json:"verdict"`
-	Rule    string      `json:"rule"`
-}
-
-// ExplanationView is a verdict with its reasons.
-type ExplanationView struct {
-	Charter string      `json:"charter"`
-	Request RequestView `json:"request"`
-	VerdictView
-	// Rules are those that were tried: up to the one that matches.
-	Rules  []TrialView   `json:"rules"`
-	Quorum string        `json:"quorum,omitempty"`
-	Seats  [][]SeatsView `json:"seats,omitempty"`
-	FeeCap *AmountView   `json:"fee_cap,omitempty"`
-	// Expiry is in seconds.
-	Expiry uint64     `json:"expiry,omitempty"`
-	Limits []DrawView `json:"limits,omitempty"`
-	// Spends says what the limits are held against.
-	Spends string       `json:"spends"`
-	Pass   []ChangeView `json:"would_pass,omitempty"`
+	At         time.Time // zero: now
+	Supposed   Supposed  // of flags only
+	Spends     bool      // ask the coordinator what was withdrawn before
 }
 
 // What limits are held against.
@@ -115,7 +62,7 @@ func (s *Session) ExplainPolicy(ctx context.Context, i Inquiry) error {
 
 // question finds the request that an inquiry is about.
 func (s *Session) question(ctx context.Context, c *charter.Charter, i Inquiry) (q explain.Question, of string, err error) {
-	order := i.Order.Call != "" || len(i.Order.To)+len(i.Order.Amounts) > 0 || i.Order.Wallet != "" || i.Client != ""
+	order := i.Order.Call != "" || i.Order.ToWallet != "" || len(i.Order.To)+len(i.Order.Amounts) > 0 || i.Order.Wallet != "" || i.Client != ""
 	ways := 0
 	for _, way := range []bool{i.Withdrawal != "", i.File != "", order} {
 		if way {
@@ -133,7 +80,12 @@ func (s *Session) question(ctx context.Context, c *charter.Charter, i Inquiry) (
 		return q, spendsCase, err
 	}
 	o := cases.Order{Client: canon.Name(i.Client), Account: canon.Name(i.Order.Account), Wallet: canon.Name(i.Order.Wallet), FeeCap: i.Order.FeeCap}
-	if len(i.Order.To) != len(i.Order.Amounts) {
+	if i.Order.ToWallet != "" {
+		if len(i.Order.Amounts) != 1 || len(i.Order.To) != 0 {
+			return q, "", fmt.Errorf("to_wallet, amount: expected one of each and no address, found %d amounts and %d addresses", len(i.Order.Amounts), len(i.Order.To))
+		}
+		o.Pays = []cases.Payment{{ToWallet: canon.Name(i.Order.ToWallet), Amount: i.Order.Amounts[0]}}
+	} else if len(i.Order.To) != len(i.Order.Amounts) {
 		return q, "", fmt.Errorf("to, amount: expected pairs of them, found %d and %d", len(i.Order.To), len(i.Order.Amounts))
 	}
 	for n := range i.Order.To {
@@ -142,7 +94,14 @@ func (s *Session) question(ctx context.Context, c *charter.Charter, i Inquiry) (
 	if i.Order.Call != "" {
 		o.Call = &cases.Call{Name: canon.Name(i.Order.Call), Arguments: i.Order.Arguments, Value: i.Order.Value}
 	}
-	q, err = cases.Ask(c, o, s.now())
+	if err := i.Supposed.into(&o); err != nil {
+		return q, "", err
+	}
+	at := s.now()
+	if !i.At.IsZero() {
+		at = canon.TimeOf(i.At)
+	}
+	q, err = cases.Ask(c, o, at)
 	return q, spendsNone, err
 }
 
@@ -164,7 +123,14 @@ func (s *Session) askedOf(ctx context.Context, c *charter.Charter, name string) 
 	if err != nil {
 		return explain.Question{}, err
 	}
-	return explain.Question{Charter: c, Request: r, At: s.now()}, nil
+	var intent *canon.Intent
+	if len(got.GetIntent()) > 0 {
+		intent = new(canon.Intent)
+		if err := canon.Decode(got.GetIntent(), intent); err != nil {
+			return explain.Question{}, fmt.Errorf("intent: %w", err)
+		}
+	}
+	return explain.Question{Charter: c, Facts: under(c, s.factsOf(intent, r)), At: s.now()}, nil
 }
 
 func (s *Session) caseOf(c *charter.Charter, file, name string) (explain.Question, error) {
@@ -211,49 +177,14 @@ func (s *Session) recordedSpends(ctx context.Context, c *charter.Charter, except
 			end = min(end, w.updated)
 		}
 		at := policy.IntervalOf(c, w.id, w.created, max(end, w.created))
-		for _, charge := range policy.Charges(c, &rule, w.request, w.intent.FeeCap) {
-			out = append(out, policy.Spend{Limit: charge.Limit, Amount: charge.Amount.Int(), From: at.From, To: at.To, Withdrawal: w.id})
+		charges, err := policy.Charges(c, &rule, under(c, w.facts), w.intent.FeeCap)
+		if err != nil {
+			s.Note("left out: what withdrawal %s takes from limits: %s", w.id, reasonText(err))
+			continue
+		}
+		for _, charge := range charges {
+			out = append(out, policy.Spend{Limit: charge.Limit, Counter: charge.Counter, Amount: charge.Amount.Int(), From: at.From, To: at.To, Withdrawal: w.id})
 		}
 	}
 	return out, nil
-}
-
-func explanationView(q explain.Question, name, of string) ExplanationView {
-	e, c := explain.Explain(q), q.Charter
-	v := ExplanationView{Charter: name, Request: requestView(c, *q.Request), VerdictView: verdictView(e.Answer), Spends: of, Rules: []TrialView{}}
-	for n, trial := range e.Trials {
-		t := TrialView{Number: n + 1, Rule: string(trial.Rule.Name), Action: actionText(trial.Rule.Action), Matches: len(trial.Mismatches) == 0}
-		for _, f := range trial.Mismatches {
-			t.Mismatches = append(t.Mismatches, refusalView(f))
-		}
-		v.Rules = append(v.Rules, t)
-		if t.Matches {
-			break
-		}
-	}
-	if e.Rule != nil && e.Rule.Action != canon.ActionDeny {
-		coin, _ := c.NativeAsset(q.Request.Chain)
-		fee := amountView(c, coin.ID, e.FeeCap)
-		v.FeeCap, v.Expiry = &fee, uint64(max(e.NotAfter, q.At)-q.At)
-	}
-	for _, d := range e.Draws {
-		v.Limits = append(v.Limits, DrawView{Limit: string(d.Limit.Name), Takes: amountView(c, d.Limit.Asset, d.Amount), Most: amountView(c, d.Limit.Asset, d.Most.Bytes()),
-			Taken: amountView(c, d.Limit.Asset, d.Taken.Bytes()), Left: amountView(c, d.Limit.Asset, d.Left().Bytes()), Window: d.Limit.Window, Fits: d.Fits})
-	}
-	for _, parts := range e.Quorum {
-		seats := []SeatsView{}
-		for _, p := range parts {
-			seats = append(seats, SeatsView{string(p.Group), p.Count, toStrings(p.Eligible)})
-		}
-		v.Quorum, v.Seats = quorumText(e.Rule.Quorum), append(v.Seats, seats)
-	}
-	for _, p := range e.Pass {
-		w := ChangeView{Wallet: string(p.Wallet), Account: string(p.Account), Book: p.Book, Verdict: actionText(p.Action), Rule: string(p.Rule)}
-		if p.Amount != nil {
-			a := amountView(c, p.Amount.Asset, p.Amount.Amount)
-			w.Amount = &a
-		}
-		v.Pass = append(v.Pass, w)
-	}
-	return v
 }

@@ -9,9 +9,25 @@ func (v ExplanationView) writeText(t *text) {
 	t.field("Charter", v.Charter)
 	v.Request.writeText(t)
 	t.gap()
-	t.field("Verdict", map[string]string{"allow": "ALLOWED, without approval", "approve": "NEEDS APPROVAL", "deny": "DENIED"}[v.Verdict])
+	verdict := map[string]string{"allow": "ALLOWED, without approval", "approve": "NEEDS APPROVAL", "deny": "DENIED"}[v.Verdict]
+	if len(v.Held) > 0 {
+		verdict = "HELD by the service; then " + verdict
+	}
+	t.field("Verdict", verdict)
 	t.field("Rule", v.rule())
 	v.writeReasons(t)
+	if len(v.Missing) > 0 {
+		t.gap()
+		t.say("Nobody stated, and without it the rules have no answer:")
+		for _, m := range v.Missing {
+			t.say("  %s", m.String())
+		}
+	}
+	if len(v.Held) > 0 {
+		t.gap()
+		t.say("Held while:")
+		writeRefusals(t, 2, v.Held)
+	}
 	v.writeTerms(t)
 	if len(v.Pass) > 0 {
 		t.gap()
@@ -77,6 +93,9 @@ func (v ExplanationView) writeTerms(t *text) {
 		t.gap()
 		t.field("Fee", "at most "+v.FeeCap.Amount)
 		t.field("Expires", "after "+seconds(v.Expiry))
+		if v.Delay > 0 {
+			t.field("Delay", seconds(v.Delay)+" from when a signer first saw it with all else passed")
+		}
 	}
 	if len(v.Limits) == 0 {
 		return
@@ -88,7 +107,15 @@ func (v ExplanationView) writeTerms(t *text) {
 		if !d.Fits {
 			mark = " TOO MUCH:"
 		}
-		t.say("  %s:%s takes %s; any %s has at most %s, of which %s is left", d.Limit, mark, d.Takes.Amount, seconds(d.Window), d.Most.Amount, d.Left.Amount)
+		name := d.Limit
+		if d.Counter != "" {
+			name += " (" + d.Counter + ")"
+		}
+		if d.Window == 0 {
+			t.say("  %s:%s takes %s; each withdrawal has at most %s", name, mark, d.Takes.Amount, d.Most.Amount)
+			continue
+		}
+		t.say("  %s:%s takes %s; any %s has at most %s, of which %s is left", name, mark, d.Takes.Amount, seconds(d.Window), d.Most.Amount, d.Left.Amount)
 	}
 }
 
@@ -105,6 +132,15 @@ func (c ChangeView) words() string {
 	}
 	if c.Book {
 		parts = append(parts, "to addresses of the client's in the address book")
+	}
+	if c.Time != "" {
+		parts = append(parts, "asked from "+c.Time+" on")
+	}
+	for _, a := range c.Cleared {
+		parts = append(parts, "cleared by "+a)
+	}
+	for _, a := range c.Attributes {
+		parts = append(parts, "with "+a)
 	}
 	return strings.Join(parts, ", ")
 }

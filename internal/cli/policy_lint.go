@@ -1,7 +1,11 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
 
 	"github.com/strongroom/strongroom/internal/config/genesis"
 	"github.com/strongroom/strongroom/policy/charter"
@@ -60,15 +64,16 @@ func (a *App) LintPolicy(from string, strict bool) error {
 	if err != nil {
 		return placed(from, text, "", err)
 	}
-	return a.lint(from, source.New(text), g, strict)
+	return a.lint(from, text, g, strict)
 }
 
 // LintPolicy prints what there is to say about the rules in force.
 func (s *Session) LintPolicy(strict bool) error {
-	return s.lint("", source.New(nil), s.Charter.Genesis(), strict)
+	return s.lint("", nil, s.Charter.Genesis(), strict)
 }
 
-func (a *App) lint(file string, where *source.Map, g *canon.Genesis, strict bool) error {
+func (a *App) lint(file string, text []byte, g *canon.Genesis, strict bool) error {
+	where := source.New(text)
 	v := PolicyLintView{File: file, Findings: []FindingView{}}
 	err := charter.Lint(*g)
 	found := lint.Refused(g, err)
@@ -86,7 +91,7 @@ func (a *App) lint(file string, where *source.Map, g *canon.Genesis, strict bool
 		} else {
 			v.Warnings++
 		}
-		v.Findings = append(v.Findings, FindingView{placeView(file, where.Find(f.Field)), severity, f.Kind, string(f.Rule), f.Field, f.Words})
+		v.Findings = append(v.Findings, FindingView{placeView(file, inside(text, where.Find(f.Field), f)), severity, f.Kind, string(f.Rule), f.Field, f.Words})
 	}
 	if err := a.Print(v); err != nil {
 		return err
@@ -95,4 +100,30 @@ func (a *App) lint(file string, where *source.Map, g *canon.Genesis, strict bool
 		return fmt.Errorf("policy: %w: %s, %s", ErrRefused, counted(v.Errors, "error"), counted(v.Warnings, "warning"))
 	}
 	return nil
+}
+
+// within is where in an expression something is wrong, as package expression says it.
+var within = regexp.MustCompile(`found 1:([0-9]{1,4}): `)
+
+// inside moves the place of an expression's key to where in the expression something is wrong, if all of it stands in that line, in a string without
+// escapes.
+func inside(text []byte, at source.Position, f lint.Finding) source.Position {
+	m := within.FindStringSubmatch(f.Words)
+	if m == nil || !strings.HasSuffix(f.Field, ".when") || at.Line == 0 {
+		return at
+	}
+	lines := bytes.SplitN(text, []byte("\n"), at.Line+1)
+	line := lines[at.Line-1]
+	_, value, ok := bytes.Cut(line[at.Column-1:], []byte("when"))
+	begin := bytes.IndexAny(value, `'"`)
+	column, err := strconv.Atoi(m[1])
+	if !ok || begin < 0 || err != nil || bytes.ContainsRune(value, '\\') || bytes.HasPrefix(value[begin:], []byte(`"""`)) || bytes.HasPrefix(value[begin:], []byte("'''")) {
+		return at
+	}
+	begin += len(line) - len(value)
+	expression := []rune(string(line[begin+1:]))
+	if column > len(expression) {
+		return at
+	}
+	return source.Position{Line: at.Line, Column: begin + 2 + len(string(expression[:column-1]))}
 }

@@ -41,6 +41,7 @@ type past struct {
 	created, updated canon.Time
 	request          *canon.Request
 	intent           *canon.Intent // nil for none
+	facts            policy.Facts  // that the intent rests on
 	file             PastWithdrawal
 }
 
@@ -86,6 +87,7 @@ func (s *Session) verified(f RequestFile) []past {
 				p.intent = &i
 			}
 		}
+		p.facts = s.factsOf(p.intent, r)
 		out = append(out, p)
 	}
 	slices.SortStableFunc(out, func(a, b past) int {
@@ -153,7 +155,7 @@ func (v SimulationView) writeText(t *text) {
 }
 
 // SimulatePolicy holds past withdrawals against a new charter and the one in force, in the order in which they were made. Each that is let through
-// counts in the limits of what follows; approvals are taken to be given, except where officers rejected or the time ran out. The address book is not
+// counts in the limits of what follows; each is judged by the statements that its intent rests on; approvals are taken to be given, except where officers rejected or the time ran out. The address book is not
 // asked.
 func (s *Session) SimulatePolicy(ctx context.Context, m Simulation) error {
 	next, err := s.described(m.From)
@@ -225,13 +227,13 @@ type replay struct {
 }
 
 func (p *replay) judge(w past) explain.Answer {
-	a := explain.Judge(explain.Question{Charter: p.c, Request: w.request, At: w.created, Spends: p.spends})
+	a := explain.Judge(explain.Question{Charter: p.c, Facts: under(p.c, w.facts), At: w.created, Spends: p.spends})
 	if a.Action == canon.ActionDeny || slices.Contains([]string{"rejected", "expired"}, w.state) {
 		return a
 	}
 	at := policy.IntervalOf(p.c, w.id, w.created, w.created+canon.Time(a.Rule.Signing))
 	for _, d := range a.Draws {
-		p.spends = append(p.spends, policy.Spend{Limit: d.Limit.Name, Amount: d.Amount.Int(), From: at.From, To: at.To, Withdrawal: w.id})
+		p.spends = append(p.spends, policy.Spend{Limit: d.Limit.Name, Counter: d.Counter, Amount: d.Amount.Int(), From: at.From, To: at.To, Withdrawal: w.id})
 	}
 	return a
 }

@@ -55,6 +55,7 @@ func TestPolicyLintNamesLineAndColumn(t *testing.T) {
 	lint := func(context.Context, *cli.Session) error { return p.LintPolicy("-", false) }
 	p.fed(t, "policy-lint", charterText(t, nextCharter...), cli.ExitOK, lint)
 	p.fed(t, "policy-lint-broken", charterText(t, "count = 2", "count = 1", `limits = ["btc-day", "eth-day", "usdx-day"]`, `limits = ["btc-day", "eth-day"]`), cli.ExitRefused, lint)
+	p.fed(t, "policy-lint-expression", charterText(t, "action = \"allow\"", "when = 'client == \"a\" && amount(\"1 BTC\") < 5'\naction = \"allow\""), cli.ExitRefused, lint)
 	p.fed(t, "policy-lint-in-force", "", cli.ExitRefused, func(_ context.Context, s *cli.Session) error { return s.LintPolicy(true) })
 }
 

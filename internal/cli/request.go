@@ -25,6 +25,13 @@ type Order struct {
 	Expiry          time.Duration
 	MemoFile        string
 	TravelRule      string
+	TravelFile      string // IVMS101 data that goes with the request
+	ToWallet        string // moves one amount to an own wallet, instead of payments and calls
+
+	own        *AddressView // where ToWallet is paid, once it was placed
+	travelHash []byte       // of the data in TravelFile, once it was read
+
+	seen func(document []byte) error // looks at the request before it is signed, if somebody must
 }
 
 // maxMemo is the largest file whose digest a request binds, in bytes.
@@ -50,7 +57,13 @@ func (s *Session) request(o Order) (canon.Request, canon.Signed, error) {
 		return fail(fmt.Errorf("key: expected one that the charter gives to client %q, found another", s.Config.Name))
 	}
 	r.Requester, r.Client = key, client.Name
+	if account, ok := s.Charter.Account(r.Account); ok && client.Treasury {
+		r.Client = account.Client // a desk asks for moves of others' assets
+	}
 	document, err := canon.Encode(r)
+	if err == nil && o.seen != nil {
+		err = o.seen(document)
+	}
 	if err != nil {
 		return fail(err)
 	}
@@ -76,7 +89,7 @@ func (s *Session) unsignedRequest(o Order) (canon.Request, error) {
 		return canon.Request{}, fmt.Errorf("expiry: expected whole seconds above 0, found %s", o.Expiry)
 	}
 	r := canon.Request{Organisation: s.Charter.Organisation(), Account: canon.Name(o.Account), RequestID: o.RequestID, Chain: wallet.Chain,
-		Wallet: wallet.Name, NotBefore: s.now(), NotAfter: canon.TimeOf(s.Now().Add(o.Expiry)), TravelRule: canon.Text(o.TravelRule)}
+		Wallet: wallet.Name, NotBefore: s.now(), NotAfter: canon.TimeOf(s.Now().Add(o.Expiry)), TravelRule: canon.Text(o.TravelRule), TravelData: o.travelHash}
 	var err error
 	if err = s.fillOrder(&r, o); err != nil {
 		return r, err
@@ -114,12 +127,15 @@ func (s *Session) fillOrder(r *canon.Request, o Order) (err error) {
 }
 
 func (s *Session) outputs(id canon.ChainID, o Order) ([]canon.Output, error) {
-	if len(o.To) == 0 || len(o.To) != len(o.Amounts) {
-		return nil, fmt.Errorf("to, amount: expected pairs of them, found %d and %d", len(o.To), len(o.Amounts))
-	}
 	chain, ok := s.Charter.Chain(id)
 	if !ok {
 		return nil, fmt.Errorf("chain: expected one of the charter, found %q", id)
+	}
+	if o.own != nil {
+		return s.ownOutput(chain, o)
+	}
+	if len(o.To) == 0 || len(o.To) != len(o.Amounts) {
+		return nil, fmt.Errorf("to, amount: expected pairs of them, found %d and %d", len(o.To), len(o.Amounts))
 	}
 	out := make([]canon.Output, len(o.To))
 	for i := range o.To {

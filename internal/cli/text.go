@@ -153,4 +153,22 @@ func span(d time.Duration) string {
 
 func seconds(n uint64) string { return span(time.Duration(n) * time.Second) }
 
+// exactly writes seconds in all the units that it takes, for what must not be rounded: "1h 1s".
+func exactly(n uint64) string {
+	var parts []string
+	for _, u := range []struct {
+		size uint64
+		name string
+	}{{24 * 60 * 60, "d"}, {60 * 60, "h"}, {60, "m"}, {1, "s"}} {
+		if n >= u.size {
+			parts = append(parts, fmt.Sprintf("%d%s", n/u.size, u.name))
+			n %= u.size
+		}
+	}
+	if len(parts) == 0 {
+		return "0s"
+	}
+	return strings.Join(parts, " ")
+}
+
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -35,17 +35,32 @@ func outcome(v WithdrawalView) error {
 
 // Withdraw signs a request and sends it. With wait it follows the withdrawal until nothing more is to be expected.
 func (s *Session) Withdraw(ctx context.Context, o Order, wait bool) error {
+	if o.ToWallet != "" {
+		if err := s.place(ctx, &o); err != nil {
+			return err
+		}
+	}
+	data, digest, err := s.travelData(o.TravelFile)
+	if err != nil {
+		return err
+	}
+	o.travelHash = digest
 	r, signed, err := s.request(o)
 	if err != nil {
 		return err
 	}
+	return s.submit(ctx, r, signed, data, wait)
+}
+
+// submit sends a signed request, with the travel-rule data that it binds.
+func (s *Session) submit(ctx context.Context, r canon.Request, signed canon.Signed, travel []byte, wait bool) error {
 	id := r.WithdrawalID()
 	c, err := s.coordinator()
 	if err != nil {
 		return err
 	}
 	s.Note("Withdrawal %s, request id %s", id, r.RequestID)
-	got, err := call(ctx, c.CreateWithdrawal, &pb.CreateWithdrawalRequest{Request: wireOf(signed)})
+	got, err := call(ctx, c.CreateWithdrawal, &pb.CreateWithdrawalRequest{Request: wireOf(signed), TravelRuleData: travel})
 	if err != nil {
 		if status.Code(unwrapStatus(err)) == codes.AlreadyExists {
 			s.Note("There is a withdrawal with this request id already. To see it:")

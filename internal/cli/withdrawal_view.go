@@ -122,6 +122,9 @@ func (v WithdrawalView) writeText(t *text) {
 		for _, p := range v.Payments {
 			t.field("Pays", p.Amount)
 			t.field("  to", p.Address)
+			if p.Own != nil {
+				t.field("  which is", fmt.Sprintf("own wallet %s, %s, index %d", labelled(canon.Name(p.Own.Wallet), canon.Text(p.Own.Label)), p.Own.Tier, p.Own.Index))
+			}
 		}
 		if v.Call != nil {
 			writeCall(t, v.Call, v.Totals, true)

@@ -48,6 +48,11 @@ var methods = map[string][]rpc.Role{
 	strongroomv1.BookService_SubmitBookUpdate_FullMethodName:            {rpc.Officer},
 	strongroomv1.BookEntryService_SubmitBookChange_FullMethodName:       {rpc.Officer},
 	strongroomv1.BookEntryService_ListBookEntries_FullMethodName:        {rpc.Officer},
+	strongroomv1.TreasuryService_GetAllocation_FullMethodName:           {rpc.Operator, rpc.Officer, rpc.Auditor, rpc.Custodian},
+	strongroomv1.AccountService_ListAccountBalances_FullMethodName:      {rpc.Custodian, rpc.Operator, rpc.Auditor},
+	strongroomv1.AccountService_ListPostings_FullMethodName:             {rpc.Custodian, rpc.Operator, rpc.Auditor},
+	strongroomv1.AccountService_Reconcile_FullMethodName:                overseers,
+	strongroomv1.AccountService_AttributeDeposit_FullMethodName:         {rpc.Operator},
 	grpc_health_v1.Health_Check_FullMethodName:                          everybody,
 	grpc_health_v1.Health_Watch_FullMethodName:                          everybody,
 }
@@ -87,6 +92,8 @@ func (s *Service) NewServer(certificate tls.Certificate, clients *x509.CertPool,
 	books := &bookAPI{Service: s}
 	strongroomv1.RegisterBookServiceServer(server, books)
 	strongroomv1.RegisterBookEntryServiceServer(server, books)
+	strongroomv1.RegisterTreasuryServiceServer(server, &treasuryAPI{Service: s})
+	strongroomv1.RegisterAccountServiceServer(server, &accountAPI{Service: s})
 	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
 	if reflect {
 		reflection.Register(server)

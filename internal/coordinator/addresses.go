@@ -23,7 +23,8 @@ import (
 var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$`)
 
 // CreateAddress derives the next receive address of an account and has at least f+1 signers attest it. The same request id gives the
-// same address. On EVM chains an account has one address, at index 0, whatever the request id.
+// same address. On EVM chains an account has one address, at index 0, whatever the request id. An account of an omnibus wallet gets the next address
+// of the wallet's pool, which is its own from then on; on EVM chains that of the pool, which is everybody's.
 func (s *Service) CreateAddress(ctx context.Context, wallet canon.Wallet, account canon.Account, requestID string) (store.Address, error) {
 	if !requestIDForm.MatchString(requestID) {
 		return store.Address{}, status.Error(codes.InvalidArgument, "request_id: expected 1 to 64 of letters, digits, dot, underscore, colon, hyphen")
@@ -32,35 +33,44 @@ func (s *Service) CreateAddress(ctx context.Context, wallet canon.Wallet, accoun
 	defer s.issuing.Unlock()
 	c := s.charter()
 	chain, _ := c.Chain(wallet.Chain)
-	old, err := s.issued(ctx, chain, wallet, account, requestID)
+	old, err := s.issued(ctx, c, chain, wallet, account, requestID)
 	var missing *store.NotFoundError
 	if err == nil || !errors.As(err, &missing) {
 		return old, err
 	}
-	index := uint64(0)
+	holder, ok := c.Holder(wallet, account.Name)
+	if !ok || account.Kind == canon.Pool {
+		return store.Address{}, status.Errorf(codes.FailedPrecondition, "account: expected one that has addresses in wallet %s, found %s", wallet.Name, account.Name)
+	}
+	index, owner := uint64(0), holder.Name
 	if chain.Kind == canon.Bitcoin {
-		if index, err = s.Store.NextIndex(ctx, wallet.Name, account.Name, wallets.BranchReceive); err != nil {
+		owner = account.Name
+		if index, err = s.Store.NextIndex(ctx, wallet.Name, holder.Name, wallets.BranchReceive); err != nil {
 			return store.Address{}, err
 		}
 	}
-	place := store.Place{Wallet: wallet.Name, Account: account.Name, Branch: wallets.BranchReceive, Index: index}
-	address, _, err := s.keys.derive(wallet, account, place.Branch, index)
+	place := store.Place{Wallet: wallet.Name, Account: holder.Name, Branch: wallets.BranchReceive, Index: index}
+	address, _, err := s.keys.derive(wallet, holder, place.Branch, index)
 	if err != nil {
 		return store.Address{}, unready(err)
 	}
-	attestations, err := s.attest(ctx, c, wallet, account, place, address)
+	attestations, err := s.attest(ctx, c, wallet, holder, place, address)
 	if err != nil {
 		return store.Address{}, err
 	}
-	stored, _, err := s.Store.AddAddress(ctx, store.Address{Place: place, Chain: wallet.Chain, Bytes: address, Attestations: attestations,
+	stored, _, err := s.Store.AddAddress(ctx, store.Address{Place: place, Owner: owner, Chain: wallet.Chain, Bytes: address, Attestations: attestations,
 		RequestID: requestID, Created: s.Now()})
 	return stored, err
 }
 
 // issued returns the address that was given out for the request id before, or a *store.NotFoundError.
-func (s *Service) issued(ctx context.Context, chain canon.Chain, wallet canon.Wallet, account canon.Account, requestID string) (store.Address, error) {
+func (s *Service) issued(ctx context.Context, c *charter.Charter, chain canon.Chain, wallet canon.Wallet, account canon.Account, requestID string) (store.Address, error) {
 	if chain.Kind == canon.EVM {
-		return s.Store.AddressAt(ctx, store.Place{Wallet: wallet.Name, Account: account.Name})
+		holder, ok := c.Holder(wallet, account.Name)
+		if !ok {
+			return store.Address{}, &store.NotFoundError{What: "address", Name: string(account.Name)}
+		}
+		return s.Store.AddressAt(ctx, store.Place{Wallet: wallet.Name, Account: holder.Name})
 	}
 	return s.Store.AddressByRequest(ctx, wallet.Name, account.Name, requestID)
 }

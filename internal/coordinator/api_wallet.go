@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/big"
@@ -12,6 +13,7 @@ import (
 	"github.com/strongroom/strongroom/internal/coordinator/store"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/proto/rpc"
 	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
 )
 
@@ -35,7 +37,7 @@ func (a *walletAPI) ListWallets(ctx context.Context, _ *strongroomv1.ListWallets
 	out := &strongroomv1.ListWalletsResponse{}
 	now := a.charter()
 	for _, w := range now.Genesis().Wallets {
-		accounts := ownAccounts(now, w, onlyClient(c))
+		accounts := ownAccounts(now, w, a.ownerSeen(c))
 		if len(accounts) == 0 {
 			continue
 		}
@@ -43,12 +45,21 @@ func (a *walletAPI) ListWallets(ctx context.Context, _ *strongroomv1.ListWallets
 		for _, account := range accounts {
 			shown.Accounts = append(shown.Accounts, string(account))
 		}
-		if shown.Balances, err = a.balances(ctx, now, w, accounts); err != nil {
+		if shown.Balances, err = a.walletBalances(ctx, now, w, accounts); err != nil {
 			a.Log.Warn("balances wait", "wallet", string(w.Name), "error", err.Error())
 		}
 		out.Wallets = append(out.Wallets, shown)
 	}
 	return out, nil
+}
+
+// ownerSeen returns the client whose wallets a caller sees, empty for all: a treasury desk sees those of every client, since it moves assets between them.
+func (s *Service) ownerSeen(c rpc.Caller) canon.Name {
+	name := onlyClient(c)
+	if desk, ok := s.charter().Client(name); ok && desk.Treasury {
+		return ""
+	}
+	return name
 }
 
 // ownAccounts returns the wallet's accounts of a client, or all for the empty name.
@@ -62,7 +73,7 @@ func ownAccounts(c *charter.Charter, w canon.Wallet, client canon.Name) []canon.
 	return out
 }
 
-func (s *Service) balances(ctx context.Context, c *charter.Charter, w canon.Wallet, accounts []canon.Name) ([]*strongroomv1.Balance, error) {
+func (s *Service) walletBalances(ctx context.Context, c *charter.Charter, w canon.Wallet, accounts []canon.Name) ([]*strongroomv1.Balance, error) {
 	pending, err := s.Store.Pending(ctx, w.Name)
 	if err != nil {
 		return nil, err
@@ -75,6 +86,9 @@ func (s *Service) balances(ctx context.Context, c *charter.Charter, w canon.Wall
 	}
 	var out []*strongroomv1.Balance
 	for _, account := range accounts {
+		if a, ok := c.Account(account); ok && a.Kind == canon.Omnibus {
+			continue // what lies on the pool's addresses is not this account's alone: the double-entry book says what is (AccountService)
+		}
 		held, err := s.accountBalances(ctx, c, w.Name, account, assets)
 		if err != nil {
 			return nil, err
@@ -108,7 +122,7 @@ func (a *walletAPI) place(ctx context.Context, parent string) (canon.Wallet, can
 	}
 	now := a.charter()
 	wallet, ok := now.Wallet(walletName)
-	if !ok || !slices.Contains(ownAccounts(now, wallet, onlyClient(c)), accountName) {
+	if !ok || !slices.Contains(ownAccounts(now, wallet, a.ownerSeen(c)), accountName) {
 		return wallet, canon.Account{}, status.Errorf(codes.NotFound, "%s: not found", parent)
 	}
 	if wallet.Scheme != canon.SchemeMPC {
@@ -152,9 +166,10 @@ func (a *walletAPI) ListAddresses(ctx context.Context, r *strongroomv1.ListAddre
 	return out, nil
 }
 
+// toAddress shows an address under the account that it was given to. Its path, and what signers attest, name the account whose path it is.
 func (s *Service) toAddress(a store.Address) *strongroomv1.Address {
 	return &strongroomv1.Address{
-		Name:    fmt.Sprintf("wallets/%s/accounts/%s/addresses/%d", a.Wallet, a.Account, a.Index),
+		Name:    fmt.Sprintf("wallets/%s/accounts/%s/addresses/%d", a.Wallet, cmp.Or(a.Owner, a.Account), a.Index),
 		Address: s.addressText(a.Chain, a.Bytes), Wallet: string(a.Wallet), Account: string(a.Account), Index: a.Index,
 		Attestations: toSigneds(a.Attestations),
 	}

@@ -2,9 +2,11 @@ package coordinator
 
 import (
 	"context"
+	"net/netip"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -30,11 +32,24 @@ func (a *withdrawalAPI) CreateWithdrawal(ctx context.Context, r *strongroomv1.Cr
 	if r.GetRequest() == nil {
 		return nil, status.Error(codes.InvalidArgument, "request: expected a signed request, found none")
 	}
-	w, err := a.Create(ctx, fromSigned(r.GetRequest()), c.Name)
+	w, err := a.Create(ctx, Submission{Request: fromSigned(r.GetRequest()), Client: c.Name, Origin: originOf(ctx), TravelData: r.GetTravelRuleData()})
 	if err != nil {
 		return nil, coded(err)
 	}
 	return a.toWithdrawal(w), nil
+}
+
+// originOf returns the IP address from which a call came, empty if there is none.
+func originOf(ctx context.Context) string {
+	p, ok := peer.FromContext(ctx)
+	if !ok || p.Addr == nil {
+		return ""
+	}
+	at, err := netip.ParseAddrPort(p.Addr.String())
+	if err != nil {
+		return ""
+	}
+	return at.Addr().Unmap().WithZone("").String()
 }
 
 // visible returns the row if the caller may see it. Another client's row is not found, as one that does not exist.
@@ -47,7 +62,7 @@ func (a *withdrawalAPI) visible(ctx context.Context, id canon.Digest) (withdrawa
 	if err != nil {
 		return w, coded(err)
 	}
-	if only := onlyClient(c); only != "" && w.Client != only {
+	if only := onlyClient(c); only != "" && w.Client != only && w.Desk != only {
 		return w, coded(&store.NotFoundError{What: "withdrawal", Name: id.String()})
 	}
 	return w, nil
@@ -107,7 +122,7 @@ func (a *withdrawalAPI) WatchWithdrawalEvents(r *strongroomv1.WatchWithdrawalEve
 	if err != nil {
 		return err
 	}
-	v := &viewer{Service: a.Service, client: onlyClient(c), owners: map[canon.Digest]canon.Name{}}
+	v := &viewer{Service: a.Service, client: onlyClient(c), owners: map[canon.Digest][2]canon.Name{}}
 	next := max(r.GetFromSequence(), 1)
 	for {
 		changed := a.Store.Changed()
@@ -156,8 +171,8 @@ func (a *withdrawalAPI) filter(ctx context.Context, name string) (*canon.Digest,
 // viewer decides which events a stream shows.
 type viewer struct {
 	*Service
-	client canon.Name // empty for all
-	owners map[canon.Digest]canon.Name
+	client canon.Name                     // empty for all
+	owners map[canon.Digest][2]canon.Name // client and desk
 }
 
 func (v *viewer) sees(ctx context.Context, id canon.Digest) (bool, error) {
@@ -170,10 +185,10 @@ func (v *viewer) sees(ctx context.Context, id canon.Digest) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		owner = w.Client
+		owner = [2]canon.Name{w.Client, w.Desk}
 		v.owners[id] = owner
 	}
-	return owner == v.client, nil
+	return owner[0] == v.client || owner[1] == v.client, nil
 }
 
 func toEvent(e store.Event) *strongroomv1.WithdrawalEvent {

@@ -12,11 +12,16 @@ import (
 	"github.com/strongroom/strongroom/wallets"
 )
 
-// accountBalances returns what an account holds of each asset: on Bitcoin in blocks that were read, on EVM at the latest block.
+// accountBalances returns what lies of each asset on the addresses of an account, or of the pool that has it: on Bitcoin in blocks that were read,
+// on EVM at the latest block.
 func (s *Service) accountBalances(ctx context.Context, c *charter.Charter, walletName, accountName canon.Name, assets []canon.AssetID) ([]canon.Amount, error) {
 	wallet, ok := c.Wallet(walletName)
 	if !ok {
 		return nil, fmt.Errorf("wallet: expected one of the charter, found %s", walletName)
+	}
+	account, ok := c.Holder(wallet, accountName)
+	if !ok {
+		return nil, fmt.Errorf("account: expected one of wallet %s, found %s", walletName, accountName)
 	}
 	chain, _ := c.Chain(wallet.Chain)
 	out := make([]canon.Amount, len(assets))
@@ -30,16 +35,12 @@ func (s *Service) accountBalances(ctx context.Context, c *charter.Charter, walle
 		}
 		for i, asset := range assets {
 			for _, h := range held {
-				if h.Account == accountName && h.Asset == asset {
+				if h.Account == account.Name && h.Asset == asset {
 					out[i] = h.Amount
 				}
 			}
 		}
 		return out, nil
-	}
-	account, ok := c.Account(accountName)
-	if !ok {
-		return nil, fmt.Errorf("account: expected one of the charter, found %s", accountName)
 	}
 	address, _, err := s.keys.derive(wallet, account, wallets.BranchReceive, 0)
 	if err != nil {

@@ -47,7 +47,9 @@ type recipient struct {
 func payees(c *charter.Charter, r canon.Request) []recipient {
 	var all []recipient
 	for i, o := range r.Outputs {
-		all = append(all, recipient{fmt.Sprintf("outputs[%d].address", i), o.Address})
+		if o.Own == nil { // own addresses are derived, not looked up
+			all = append(all, recipient{fmt.Sprintf("outputs[%d].address", i), o.Address})
+		}
 	}
 	if r.Call != nil {
 		if m, err := policy.CallOf(c, &r); err == nil {
@@ -77,7 +79,12 @@ type lookup struct {
 // stand holds the payees against what a signer asks for.
 func (l *lookup) stand(a *asked) standing {
 	st := standing{from: a.from(), newest: a.newest[0].Root}
+	nobody := len(payees(l.charter, l.request)) == 0 // whatever the entries are
 	for _, version := range a.required(l.now()) {
+		if nobody {
+			st.required = append(st.required, version)
+			continue
+		}
 		tree := l.Books.tree(version.Hash)
 		if tree == nil {
 			st.missing = l.Books.lacking(version.Root, l.now(), int(l.charter.Genesis().Roster.Faults))
@@ -113,6 +120,9 @@ func (s *Service) listed(c *charter.Charter, tree *book.Tree, version book.Requi
 	l.Join("whitelist", p.field, err)
 	if err == nil && entry.Account != canon.Any && entry.Account != r.Account {
 		l.Add("whitelist", p.field, "an address for account "+string(r.Account), "one for account "+string(entry.Account))
+	}
+	if err == nil && c.Genesis().Book.Owned && entry.Proof == 0 {
+		l.Add("whitelist", p.field, fmt.Sprintf("an address of client %s with evidence that it is, in %s", r.Client, version), "one without evidence")
 	}
 	if l.Err() == nil {
 		return nil

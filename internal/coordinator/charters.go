@@ -125,6 +125,9 @@ func (s *Service) voided(w withdrawal.Withdrawal, chain *amendment.Chain) (*refu
 	if err == nil {
 		return nil, nil
 	}
+	if _, waits := refusal.Of(err).Until(); waits {
+		return nil, nil // it is too early, for hours that a rule allows, say; that passes
+	}
 	failures := refusal.Of(err).Failures
 	if !slices.ContainsFunc(failures, func(f refusal.Failure) bool { return f.Rule == "charter" }) {
 		was := refusal.Failure{Rule: "charter", Field: "intent.charter", Expected: fmt.Sprintf("an intent that charter number %d allows", c.Number()),

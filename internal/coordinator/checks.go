@@ -1,20 +1,23 @@
 package coordinator
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/strongroom/strongroom/internal/coordinator/store"
 	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
 	"github.com/strongroom/strongroom/policy"
 	"github.com/strongroom/strongroom/policy/charter"
+	"github.com/strongroom/strongroom/policy/fact"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
-	"github.com/strongroom/strongroom/wallets/bitcoin"
+	"github.com/strongroom/strongroom/wallets"
 )
 
 // whitelisted notes the addresses that are not in the client's book, or not payable yet. A book whose entries are not here pays nobody.
@@ -39,70 +42,90 @@ func (s *Service) whitelisted(c *charter.Charter, l *refusal.List, r canon.Reque
 	return nil
 }
 
-// shape notes what this release cannot carry out, whatever the rules say.
-func shape(c *charter.Charter, l *refusal.List, r canon.Request) {
-	wallet, ok := c.Wallet(r.Wallet)
-	if !ok {
-		l.Add("source", "request.wallet", "a wallet of the charter", string(r.Wallet))
-		return
-	}
-	if wallet.Chain != r.Chain {
-		l.Add("source", "request.chain", string(wallet.Chain), string(r.Chain))
-		return
-	}
-	if account, ok := c.Account(r.Account); !ok || account.Client != r.Client || !slices.Contains(wallet.Accounts, r.Account) {
-		l.Add("source", "request.account", fmt.Sprintf("an account of %s in wallet %s", r.Client, wallet.Name), string(r.Account))
-	}
-	if wallet.Scheme != canon.SchemeMPC || wallet.Tier == canon.Cold {
-		l.Add("source", "request.wallet", "a hot or warm wallet of scheme mpc", string(wallet.Name))
-	}
-	chain, _ := c.Chain(r.Chain)
-	if r.Call != nil {
-		if chain.Kind != canon.EVM {
-			l.Add("outputs", "request.call", "payments; contracts are on EVM chains", "a call")
-		}
-		return // what is called and with what is the policy's question
-	}
-	coin, _ := c.NativeAsset(r.Chain)
-	if chain.Kind == canon.EVM && len(r.Outputs) != 1 {
-		l.Add("outputs", "request.outputs", "one payment on this chain", fmt.Sprint(len(r.Outputs)))
-	}
+// ownOutputs notes outputs that are not the account's own addresses in the wallets that they name, or lie where this service does not watch. An
+// error is no verdict: the key of such a wallet is not known yet.
+func (s *Service) ownOutputs(ctx context.Context, c *charter.Charter, l *refusal.List, r canon.Request) error {
+	const rule = "own-address"
 	for i, o := range r.Outputs {
-		payable(c, l, chain, coin, fmt.Sprintf("outputs[%d]", i), o)
+		if o.Own == nil {
+			continue
+		}
+		field := fmt.Sprintf("outputs[%d].own", i)
+		wallet, ok := c.Wallet(o.Own.Wallet)
+		holder, holds := c.Holder(wallet, r.Account)
+		if !ok || !holds || wallet.Chain != r.Chain {
+			l.Add(rule, field+".wallet", fmt.Sprintf("a wallet on %s that holds account %s", r.Chain, r.Account), string(o.Own.Wallet))
+			continue
+		}
+		if wallet.Scheme != canon.SchemeMPC {
+			l.Add(rule, field+".wallet", "a wallet of scheme mpc, whose addresses this service derives", string(o.Own.Wallet))
+			continue
+		}
+		if err := s.ownOutput(ctx, l, field, wallet, holder, r.Account, o); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
-func payable(c *charter.Charter, l *refusal.List, chain canon.Chain, coin canon.Asset, field string, o canon.Output) {
-	if _, ok := c.Asset(o.Asset); !ok || o.Asset.Chain() != chain.ID || (chain.Kind == canon.Bitcoin && o.Asset != coin.ID) {
-		l.Add("outputs", field+".asset", "an asset of the charter on "+string(chain.ID), string(o.Asset))
-	}
-	if chain.Kind == canon.EVM {
-		if len(o.Address) != 20 {
-			l.Add("outputs", field+".address", "20 bytes", fmt.Sprint(len(o.Address)))
+func (s *Service) ownOutput(ctx context.Context, l *refusal.List, field string, wallet canon.Wallet, holder canon.Account, account canon.Name, o canon.Output) error {
+	const rule = "own-address"
+	beyond := uint64(1) // on EVM chains an account has one address
+	if chain, ok := s.chainOf(wallet.Chain); ok && chain.Kind == canon.Bitcoin {
+		next, err := s.Store.NextIndex(ctx, wallet.Name, holder.Name, wallets.BranchReceive)
+		if err != nil {
+			return err
 		}
-		return
+		beyond = next + lookahead
+		if holder.Name != account {
+			if err := s.givenTo(ctx, l, field, store.Place{Wallet: wallet.Name, Account: holder.Name, Index: o.Own.Index}, account); err != nil {
+				return err
+			}
+		}
 	}
-	dust, err := bitcoin.DustThreshold(o.Address)
+	if o.Own.Index >= beyond {
+		l.Add(rule, field+".index", fmt.Sprintf("at most %d, up to where this service watches", beyond-1), fmt.Sprint(o.Own.Index))
+		return nil
+	}
+	address, _, err := s.keys.derive(wallet, holder, wallets.BranchReceive, o.Own.Index)
 	if err != nil {
-		l.Add("outputs", field+".address", "a standard script", err.Error())
-		return
+		return err
 	}
-	if o.Amount.Int().Cmp(big.NewInt(dust)) < 0 {
-		l.Add("outputs", field+".amount", fmt.Sprintf("at least %d satoshi, below which nodes relay no output", dust), o.Amount.String())
+	if !bytes.Equal(address, o.Address) {
+		l.Add(rule, strings.TrimSuffix(field, ".own")+".address", fmt.Sprintf("%x, the account's own address there", address), fmt.Sprintf("%x", o.Address))
 	}
+	return nil
+}
+
+// givenTo notes an address of a pool that was not given to the account: what arrives there is another's.
+func (s *Service) givenTo(ctx context.Context, l *refusal.List, field string, place store.Place, account canon.Name) error {
+	a, err := s.Store.AddressAt(ctx, place)
+	var missing *store.NotFoundError
+	switch {
+	case errors.As(err, &missing):
+		l.Add("own-address", field+".index", "an address of the pool that was given to account "+string(account), "one that was given to nobody")
+		return nil
+	case err == nil && a.Owner != account:
+		l.Add("own-address", field+".index", "an address of the pool that was given to account "+string(account), "another's")
+	}
+	return err
 }
 
 // checkLimits holds the withdrawal against what this service has seen, by the arithmetic of the signers. Its error is a
 // *refusal.Refusal unless something went wrong.
-func (s *Service) checkLimits(ctx context.Context, c *charter.Charter, id canon.Digest, r canon.Request, rule *canon.Rule, intent canon.Intent) error {
+func (s *Service) checkLimits(ctx context.Context, c *charter.Charter, id canon.Digest, f policy.Facts, rule *canon.Rule, intent canon.Intent) error {
 	spends, err := s.spends(ctx, c, id)
 	if err != nil {
 		return err
 	}
 	now := s.now()
 	at := policy.IntervalOf(c, id, now, now+canon.Time(rule.Signing))
+	charges, err := policy.Charges(c, rule, f, intent.FeeCap)
+	if err != nil {
+		return err
+	}
 	var l refusal.List
-	for _, charge := range policy.Charges(c, rule, &r, intent.FeeCap) {
+	for _, charge := range charges {
 		l.Join("limit", "limits."+string(charge.Limit), policy.CheckLimit(c, charge, at, spends))
 	}
 	return l.Err()
@@ -158,8 +181,16 @@ func spendsOf(c *charter.Charter, w withdrawal.Withdrawal) ([]policy.Spend, erro
 	}
 	at := policy.IntervalOf(c, w.ID, canon.TimeOf(w.Created), intent.NotAfter)
 	var out []policy.Spend
-	for _, charge := range policy.Charges(c, &rule, &r, intent.FeeCap) {
-		out = append(out, policy.Spend{Limit: charge.Limit, Amount: charge.Amount.Int(), From: at.From, To: at.To, Withdrawal: w.ID})
+	f, err := fact.OfIntent(c, &intent, &r)
+	if err != nil {
+		return nil, err
+	}
+	charges, err := policy.Charges(c, &rule, f, intent.FeeCap)
+	if err != nil {
+		return nil, err
+	}
+	for _, charge := range charges {
+		out = append(out, policy.Spend{Limit: charge.Limit, Counter: charge.Counter, Amount: charge.Amount.Int(), From: at.From, To: at.To, Withdrawal: w.ID})
 	}
 	return out, nil
 }
@@ -197,7 +228,7 @@ func (s *Service) each(ctx context.Context, q store.Query, visit func(withdrawal
 }
 
 // setAside sums up what the account must keep: the payments, and in the chain's coin the fee cap, beside what it holds now. A contract call
-// pays what the charter counts of it. An allowance moves nothing yet, and still what it allows is kept until the call is mined: nobody
+// pays what the charter counts of it. Of what lies on a pool's addresses an account has what the double-entry book says. An allowance moves nothing yet, and still what it allows is kept until the call is mined: nobody
 // approves that somebody takes what others were promised, nor what is not there. From then on the one who was allowed may take it at any
 // time, as if it were paid already, and this service learns of it by the balance.
 func (s *Service) setAside(ctx context.Context, c *charter.Charter, r canon.Request, feeCap canon.Amount) ([]withdrawal.SetAside, error) {
@@ -219,13 +250,33 @@ func (s *Service) setAside(ctx context.Context, c *charter.Charter, r canon.Requ
 	if err != nil {
 		return nil, err
 	}
+	wallet, _ := c.Wallet(r.Wallet)
+	holder, ok := c.Holder(wallet, r.Account)
+	if !ok {
+		return nil, fmt.Errorf("wallet %s: expected addresses for account %s, found none", r.Wallet, r.Account)
+	}
+	var l refusal.List
 	out := make([]withdrawal.SetAside, len(order))
 	for i, asset := range order {
 		amount, err := canon.NewAmount(sums[asset])
 		if err != nil {
 			return nil, err
 		}
-		out[i] = withdrawal.SetAside{Asset: asset, Amount: amount, Balance: &balances[i]}
+		out[i] = withdrawal.SetAside{Asset: asset, Amount: amount, Holder: holder.Name, Balance: &balances[i]}
+		if holder.Name == r.Account {
+			continue
+		}
+		// What lies on the pool's addresses belongs to many: the double-entry book says how much of it is this account's. The store asks it
+		// again in the transaction that sets aside.
+		out[i].Owed = true
+		available, err := s.Available(ctx, r.Wallet, r.Account, asset)
+		if err != nil {
+			return nil, err
+		}
+		if sums[asset].Cmp(available) > 0 {
+			l.Add("funds", "outputs", fmt.Sprintf("at most the %s of %s that account %s may withdraw from wallet %s", available, asset, r.Account, r.Wallet),
+				fmt.Sprintf("%s with the fee cap", sums[asset]))
+		}
 	}
-	return out, nil
+	return out, l.Err()
 }

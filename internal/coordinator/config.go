@@ -2,12 +2,15 @@ package coordinator
 
 import (
 	"crypto/ed25519"
+	"crypto/tls"
 	"crypto/x509"
 	_ "embed"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
+	"net"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -15,6 +18,7 @@ import (
 
 	"github.com/strongroom/strongroom/internal/config"
 	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/proto/rpc"
 	"github.com/strongroom/strongroom/wallets/chain"
 )
 
@@ -25,20 +29,22 @@ var ExampleConfig string
 
 // Config is the configuration file of a coordinator.
 type Config struct {
-	Organisation string          `toml:"organisation"`
-	Genesis      string          `toml:"genesis"`
-	Book         string          `toml:"book"`
-	Database     string          `toml:"database"`
-	Listen       string          `toml:"listen"`
-	AddressFile  string          `toml:"address_file"`
-	Key          string          `toml:"key"`
-	ClientsCA    string          `toml:"clients_ca"`
-	Devnet       bool            `toml:"devnet"`
-	Parallel     int             `toml:"parallel"`
-	Poll         Duration        `toml:"poll"`
-	Signers      []SignerConfig  `toml:"signers"`
-	Bitcoin      []BitcoinConfig `toml:"bitcoin"`
-	EVM          []EVMConfig     `toml:"evm"`
+	Organisation string            `toml:"organisation"`
+	Genesis      string            `toml:"genesis"`
+	Book         string            `toml:"book"`
+	Database     string            `toml:"database"`
+	Listen       string            `toml:"listen"`
+	AddressFile  string            `toml:"address_file"`
+	Key          string            `toml:"key"`
+	ClientsCA    string            `toml:"clients_ca"`
+	Devnet       bool              `toml:"devnet"`
+	Parallel     int               `toml:"parallel"`
+	Poll         Duration          `toml:"poll"`
+	KeepTravel   Duration          `toml:"travel_data_retention"`
+	Signers      []SignerConfig    `toml:"signers"`
+	Authorities  []AuthorityConfig `toml:"authorities"`
+	Bitcoin      []BitcoinConfig   `toml:"bitcoin"`
+	EVM          []EVMConfig       `toml:"evm"`
 }
 
 // SignerConfig says where a signer listens.
@@ -46,6 +52,42 @@ type SignerConfig struct {
 	Name    canon.Name `toml:"name"`
 	Address string     `toml:"address"`
 }
+
+// AuthorityConfig says where an outside authority listens, and how its server is known. What it states is verified by the key in the charter, not by
+// this one. Exactly one of TLSKey and RootsFile is set.
+type AuthorityConfig struct {
+	Name      canon.Name `toml:"name"`
+	Address   string     `toml:"address"`
+	TLSKey    string     `toml:"tls_key"`
+	RootsFile string     `toml:"roots_file"`
+}
+
+// TLS returns how to connect to the authority: to a server with the pinned key, or with a certificate for the address's host by one of the roots.
+func (a AuthorityConfig) TLS(certificate tls.Certificate) (*tls.Config, error) {
+	if a.TLSKey != "" {
+		key, err := canon.ParseDigest(a.TLSKey)
+		if err != nil {
+			return nil, fmt.Errorf("authority %s: tls_key: expected 64 hexadecimal digits, found %.80q", a.Name, a.TLSKey)
+		}
+		return rpc.ClientTLS(certificate, canon.PublicKey(key)), nil
+	}
+	text, err := os.ReadFile(a.RootsFile)
+	if err != nil {
+		return nil, fmt.Errorf("authority %s: roots_file: %w", a.Name, err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("authority %s: roots_file: expected certificates in PEM, found none", a.Name)
+	}
+	host, _, err := net.SplitHostPort(a.Address)
+	if err != nil {
+		return nil, fmt.Errorf("authority %s: address: expected host and port, found %.100q", a.Name, a.Address)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: roots, ServerName: host, Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2"}}, nil
+}
+
+// MaxAuthorityMessage bounds questions to authorities and their answers, in bytes: a request with its travel-rule data.
+const MaxAuthorityMessage = 1 << 20
 
 // BitcoinConfig says which Bitcoin node to use.
 type BitcoinConfig struct {
@@ -111,6 +153,9 @@ func (c *Config) resolve(dir string) {
 	for i := range c.EVM {
 		paths = append(paths, &c.EVM[i].RootsFile)
 	}
+	for i := range c.Authorities {
+		paths = append(paths, &c.Authorities[i].RootsFile)
+	}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
@@ -135,6 +180,16 @@ func (c *Config) check() error {
 	}
 	if len(c.Signers) == 0 || len(c.Bitcoin)+len(c.EVM) == 0 {
 		return errors.New("signers, bitcoin, evm: expected at least one signer and one chain, found none")
+	}
+	seen := map[canon.Name]bool{}
+	for i, a := range c.Authorities {
+		if a.Name == "" || a.Address == "" || (a.TLSKey == "") == (a.RootsFile == "") {
+			return fmt.Errorf("authorities[%d]: expected a name, an address, and either tls_key or roots_file, found %q at %q", i, a.Name, a.Address)
+		}
+		if seen[a.Name] {
+			return fmt.Errorf("authorities: expected each once, found %s twice", a.Name)
+		}
+		seen[a.Name] = true
 	}
 	for i, b := range c.Bitcoin {
 		if b.TargetBlocks < 1 || b.StartHeight < 0 {

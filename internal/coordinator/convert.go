@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"math"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -69,6 +71,9 @@ func toRefusals(in []refusal.Failure) []*strongroomv1.Refusal {
 	out := make([]*strongroomv1.Refusal, len(in))
 	for i, f := range in {
 		out[i] = &strongroomv1.Refusal{Rule: clean(f.Rule), Field: clean(f.Field), Expected: clean(f.Expected), Found: clean(f.Found)}
+		if f.Until != 0 {
+			out[i].Found += "; passes at " + canon.Time(min(f.Until, math.MaxUint32)).At().UTC().Format(time.RFC3339)
+		}
 	}
 	return out
 }

@@ -15,12 +15,20 @@
 // The transaction of a contract call is built before officers are asked and stored with the intent, which fixes it. Until it is prepared or
 // ends, nothing else from its address takes a nonce (docs/WITHDRAWAL.md, fixed transactions).
 //
+// What the rules want to know and the request does not say it asks for: prices, facts about clients and clearances of the authorities that the charter
+// names, balances of signers. Every answer is verified by its author's key and goes into the intent, where signers verify it again; until it is
+// there the withdrawal is held. Who does not answer keeps nothing waiting but what needs the answer. Conditions on what only this service knows can
+// hold or deny and never allow. Travel-rule data is kept in a table of its own, goes to travel-rule authorities alone, and is in no log.
+//
+// Assets of an omnibus account lie on the addresses of its wallet's pool, together with those of others: coins, change and nonces are the pool's,
+// what the account may withdraw is what the double-entry book says that it is owed.
+//
 // It keeps the address book's entries, of which signers know roots alone: the genesis's own from a file, later versions as changes that
 // officers approved and that must give the root which they approved. It follows which versions each signer asks for, and brings proofs under
 // all of them. Where entries are not here, it pays nobody and says which are missing. Approvals by keys that were revoked do not count.
 //
 // What it trusts: its own disk, for liveness; f+1 equal answers of signers about a group's public key; chain nodes, for what they show.
 // What it refuses: requests without a client's valid signature (an error, and no row), requests that rules, whitelist, limits or funds
-// do not cover (a row in state denied with every reason), callers whose certificate does not grant the role, and clients that
+// do not cover (a row in state denied with every reason), statements that do not verify, callers whose certificate does not grant the role, and clients that
 // ask about other clients.
 package coordinator

@@ -19,7 +19,7 @@ const (
 type turn struct {
 	settled bool          // nothing is left to do
 	after   time.Duration // look again then, if nothing wakes it before; 0 means by the back-off
-	stuck   bool          // an attempt failed or had to wait for others: back off
+	stuck   bool          // an attempt failed or had to wait for others: back off, and look again after that time at the earliest
 }
 
 // driver works on withdrawals: on one of them with one goroutine at a time, on several in parallel. It keeps nothing that a crash could
@@ -143,7 +143,7 @@ func (d *driver) pause(id canon.Digest, j *job, t turn, err error) bool {
 	}
 	wait := t.after
 	if err != nil || t.stuck {
-		wait = min(firstPause<<min(j.fails, 10), lastPause)
+		wait = max(wait, min(firstPause<<min(j.fails, 10), lastPause))
 		j.fails++
 	} else {
 		j.fails = 0

@@ -51,11 +51,19 @@ func open(w withdrawal.Withdrawal) bool {
 // due reports whether the withdrawal takes a nonce as soon as it can.
 func due(w withdrawal.Withdrawal) bool { return w.State == withdrawal.Approved && w.Prepared == nil }
 
-// beside returns the other withdrawals from the address of w that are in one of the states. An account has one address in an EVM wallet.
+// beside returns the other withdrawals from the address of w that are in one of the states. An account has one address in an EVM wallet, or shares
+// that of the pool.
 func (s *Service) beside(ctx context.Context, w withdrawal.Withdrawal, states ...withdrawal.State) ([]withdrawal.Withdrawal, error) {
 	var out []withdrawal.Withdrawal
+	c := s.charter()
+	wallet, _ := c.Wallet(w.Wallet)
+	same := func(a, b canon.Name) bool {
+		x, okX := c.Holder(wallet, a)
+		y, okY := c.Holder(wallet, b)
+		return a == b || okX && okY && x.Name == y.Name
+	}
 	err := s.each(ctx, store.Query{States: states, Wallet: w.Wallet, Size: 1000}, func(o withdrawal.Withdrawal) (bool, error) {
-		if o.ID != w.ID && o.Account == w.Account && o.Chain == w.Chain {
+		if o.ID != w.ID && same(o.Account, w.Account) && o.Chain == w.Chain {
 			out = append(out, o)
 		}
 		return true, nil
@@ -118,8 +126,11 @@ func (s *Service) fix(ctx context.Context, c *charter.Charter, w withdrawal.With
 		return nil, err
 	}
 	wallet, _ := c.Wallet(r.Wallet)
-	account, _ := c.Account(r.Account)
-	sender, _, err := s.keys.derive(wallet, account, wallets.BranchReceive, 0)
+	holder, ok := c.Holder(wallet, r.Account)
+	if !ok {
+		return nil, fmt.Errorf("wallet %s: expected an address for account %s, found none", r.Wallet, r.Account)
+	}
+	sender, _, err := s.keys.derive(wallet, holder, wallets.BranchReceive, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +151,7 @@ func (s *Service) fix(ctx context.Context, c *charter.Charter, w withdrawal.With
 	if params.Gas > ethereum.MaxGas {
 		return nil, refusal.New(charter.RuleContractCall, "transaction.gas", fmt.Sprintf("at most %d", ethereum.MaxGas), fmt.Sprint(params.Gas))
 	}
-	x := &withdrawal.Exact{Inputs: []canon.OwnPath{{Account: r.Account}}}
+	x := &withdrawal.Exact{Inputs: []canon.OwnPath{{Account: holder.Name}}}
 	if x.Unsigned, x.Fee, err = encodeEVM(params); err != nil {
 		return nil, err
 	}
@@ -192,7 +203,7 @@ func (s *Service) asFixed(ctx context.Context, p *payment) (*withdrawal.Prepared
 	if err != nil {
 		return nil, err
 	}
-	sender, _, err := s.keys.derive(p.wallet, p.account, wallets.BranchReceive, 0)
+	sender, _, err := s.keys.derive(p.wallet, p.holder, wallets.BranchReceive, 0)
 	if err != nil {
 		return nil, err
 	}

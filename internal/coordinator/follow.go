@@ -144,6 +144,9 @@ func (s *Service) watchBranches(ctx context.Context, f *following) error {
 			continue
 		}
 		for _, name := range w.Accounts {
+			if holder, ok := c.Holder(w, name); !ok || holder.Name != name {
+				continue // its assets lie on the addresses of a pool
+			}
 			for _, number := range []uint64{wallets.BranchReceive, wallets.BranchChange} {
 				next, err := s.Store.NextIndex(ctx, w.Name, name, number)
 				if err != nil {
@@ -200,7 +203,11 @@ func (k *sink) Connect(ctx context.Context, b chain.Block, block *wire.MsgBlock)
 		if err != nil {
 			return err
 		}
-		coins[i] = store.Coin{Outpoint: store.Outpoint{TxID: paid.OutPoint.Hash, Index: paid.OutPoint.Index}, Place: place, Asset: coin.ID,
+		owner, err := k.ownerOf(ctx, c, place)
+		if err != nil {
+			return err
+		}
+		coins[i] = store.Coin{Owner: owner, Outpoint: store.Outpoint{TxID: paid.OutPoint.Hash, Index: paid.OutPoint.Index}, Place: place, Asset: coin.ID,
 			Value: uint64(paid.Value), Script: paid.PkScript, Height: uint64(paid.Height), Coinbase: paid.Coinbase, Previous: previous}
 		if err := k.watch(c, k.f, branch{place.Wallet, place.Account, place.Branch}, place.Index+1+lookahead); err != nil {
 			return err

@@ -54,13 +54,15 @@ type node struct {
 	mangle  bool // signatures that do not verify
 	acks    map[canon.Digest]*strongroomv1.Signed
 	anchors map[string]canon.Digest
-	used    map[string]bool // attempts
+	used    map[string]bool             // attempts
+	seen    map[canon.Digest]canon.Time // intents, since when
 	chain   *amendment.Chain
 	entries [][]byte // enacted, and whatever else it shows
 	pending []*strongroomv1.PendingAmendment
 	books   *book.Versions
 	shows   *strongroomv1.GetBookResponse        // instead of what it knows
 	lies    func() *strongroomv1.GetBookResponse // instead of both
+	held    map[canon.ChainID][]canon.Holding    // what it states as balances; none: it has no chain source
 }
 
 func (c *committee) node(name canon.Name) *node {
@@ -68,7 +70,7 @@ func (c *committee) node(name canon.Name) *node {
 	if err != nil {
 		panic(err) // the organisation made it
 	}
-	return &node{committee: c, name: name, chain: chain, books: book.Begin(c.charter), acks: map[canon.Digest]*strongroomv1.Signed{}, anchors: map[string]canon.Digest{}, used: map[string]bool{}}
+	return &node{committee: c, name: name, chain: chain, books: book.Begin(c.charter), acks: map[canon.Digest]*strongroomv1.Signed{}, anchors: map[string]canon.Digest{}, used: map[string]bool{}, seen: map[canon.Digest]canon.Time{}}
 }
 
 func (n *node) set(f func(*node)) {
@@ -90,7 +92,8 @@ func (c *committee) groupKey(name canon.Name) (guard.GroupKey, bool) {
 
 func (n *node) view() guard.View {
 	required := n.books.Required(canon.TimeOf(n.now()), n.chain.Current().Genesis().Delays.BookCooldown)
-	return guard.View{Charter: n.chain.Current(), Book: required, Valid: n.chain.CheckValid, Now: n.now(), Key: n.groupKey}
+	return guard.View{Charter: n.chain.Current(), Book: required, Valid: n.chain.CheckValid, Now: n.now(), Key: n.groupKey,
+		FirstSeen: func(intent canon.Digest) (canon.Time, bool) { t, ok := n.seen[intent]; return t, ok }}
 }
 
 func (n *node) signed(d canon.Document) (*strongroomv1.Signed, error) {
@@ -139,6 +142,9 @@ func (n *node) Reserve(_ context.Context, r *strongroomv1.ReserveRequest, _ ...g
 		return nil, err
 	}
 	if err := s.CheckReservation(doc, n.view()); err != nil {
+		if _, before := n.seen[doc.Intent]; !before && guard.OnlyDelayed(err) {
+			n.seen[doc.Intent] = canon.TimeOf(n.now())
+		}
 		return nil, err
 	}
 	key := fmt.Sprintf("%s %x %d", doc.Anchor.Chain, doc.Anchor.Account, doc.Anchor.Number)
@@ -237,9 +243,10 @@ func (n *node) AttestAddress(_ context.Context, r *strongroomv1.AttestAddressReq
 	if err := n.available(); err != nil {
 		return nil, err
 	}
-	w, _ := n.charter.Wallet(canon.Name(r.GetWallet()))
-	a, _ := n.charter.Account(canon.Name(r.GetAccount()))
-	c, _ := n.charter.Chain(w.Chain)
+	now := n.chain.Current()
+	w, _ := now.Wallet(canon.Name(r.GetWallet()))
+	a, _ := now.Account(canon.Name(r.GetAccount()))
+	c, _ := now.Chain(w.Chain)
 	g, _ := n.groupKey("hot")
 	path, err := wallets.NewPath(c.CoinType, w.Number, a.Number, r.GetBranch(), r.GetIndex())
 	if err != nil {

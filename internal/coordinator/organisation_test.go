@@ -43,6 +43,8 @@ type organisation struct {
 	payee       []byte            // whitelisted for acme on Bitcoin
 	payeeEVM    []byte            // whitelisted for acme on EVM
 	maker       *ecdsa.PrivateKey // may deploy the contract that the charter's call "register" is of
+	authorities map[canon.Name]ed25519.PrivateKey
+	groups      []canon.Name // of the address book, that the payees are in
 }
 
 func newKey(t *testing.T) ed25519.PrivateKey {
@@ -77,11 +79,12 @@ func newOfficer(t *testing.T) approval.Signer {
 	return s
 }
 
-// newOrganisation has four nodes, officers alice, bob, carol and dave, and clients acme and globex. evmToken may be empty.
-func newOrganisation(t *testing.T, token canon.AssetID) *organisation {
+// newOrganisation has four nodes, officers alice, bob, carol and dave, and clients acme and globex. evmToken may be empty. Changes are made to
+// the genesis before it is sealed.
+func newOrganisation(t *testing.T, token canon.AssetID, changes ...func(*organisation, *canon.Genesis)) *organisation {
 	t.Helper()
 	o := &organisation{nodes: map[canon.Name]ed25519.PrivateKey{}, coordinator: newKey(t), clients: map[canon.Name]ed25519.PrivateKey{},
-		officers: map[canon.Name]approval.Signer{}}
+		officers: map[canon.Name]approval.Signer{}, authorities: map[canon.Name]ed25519.PrivateKey{}}
 	var err error
 	if o.group, err = btcec.NewPrivateKey(); err != nil {
 		t.Fatal(err)
@@ -96,9 +99,12 @@ func newOrganisation(t *testing.T, token canon.AssetID) *organisation {
 		t.Fatal(err)
 	}
 	g := o.newGenesis(t, token)
+	for _, change := range changes {
+		change(o, &g)
+	}
 	o.book, err = book.Build([]canon.BookEntry{
-		{Chain: testBTC, Address: o.payee, Client: "acme", Account: canon.Any, Label: "payee"},
-		{Chain: testEVM, Address: o.payeeEVM, Client: "acme", Account: canon.Any, Label: "payee"},
+		{Chain: testBTC, Address: o.payee, Client: "acme", Account: canon.Any, Label: "payee", Groups: o.groups},
+		{Chain: testEVM, Address: o.payeeEVM, Client: "acme", Account: canon.Any, Label: "payee", Groups: o.groups},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -141,6 +147,7 @@ func (o *organisation) newGenesis(t *testing.T, token canon.AssetID) canon.Genes
 		Book:      canon.Book{Serial: 1, Quorum: treasury(2)},
 	}
 	small := canon.Rule{Name: "small", Clients: any1, Accounts: any1, Wallets: any1, Action: canon.ActionAllow, Expiry: 3600, Signing: 600,
+		To:      []canon.Target{{Kind: canon.TargetBook}},
 		Amounts: []canon.AssetAmount{{Asset: btc, Amount: canon.AmountOf(2_000_000)}, {Asset: eth, Amount: canon.AmountOf(5e17)}},
 		FeeCaps: []canon.AssetAmount{{Asset: btc, Amount: canon.AmountOf(100_000)}, {Asset: eth, Amount: canon.AmountOf(1e16)}},
 		Limits:  []canon.Name{"btc-day", "eth-day"}}
@@ -160,6 +167,7 @@ func (o *organisation) newGenesis(t *testing.T, token canon.AssetID) canon.Genes
 	}
 	if token != "" {
 		desk := large
+		desk.To = nil
 		desk.Name, desk.Calls, desk.Limits = "desk", []canon.Name{"allowance", "grant", "broken", "register"}, []canon.Name{"eth-day", "usdx-day"}
 		desk.Amounts = []canon.AssetAmount{{Asset: eth, Amount: canon.AmountOf(1e18)}, {Asset: token, Amount: canon.AmountOf(1_000_000_000)}}
 		g.Rules = append(g.Rules, desk)

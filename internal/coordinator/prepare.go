@@ -13,6 +13,7 @@ import (
 	"github.com/strongroom/strongroom/policy/guard"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
+	"github.com/strongroom/strongroom/wallets"
 )
 
 // payment holds what the steps of one withdrawal read again and again.
@@ -21,7 +22,7 @@ type payment struct {
 	request canon.Request
 	intent  canon.Intent
 	wallet  canon.Wallet
-	account canon.Account
+	holder  canon.Account // on whose addresses in the wallet the account's assets lie
 	chain   canon.Chain
 	rule    canon.Rule
 
@@ -39,13 +40,13 @@ func (s *Service) payment(w withdrawal.Withdrawal) (*payment, error) {
 	if err := canon.Decode(w.Intent, &p.intent); err != nil {
 		return nil, err
 	}
-	var okWallet, okAccount, okChain, okRule bool
+	var okWallet, okHolder, okChain, okRule bool
 	p.wallet, okWallet = p.charter.Wallet(w.Wallet)
-	p.account, okAccount = p.charter.Account(w.Account)
+	p.holder, okHolder = p.charter.Holder(p.wallet, w.Account)
 	p.chain, okChain = p.charter.Chain(w.Chain)
 	p.rule, okRule = p.charter.Rule(w.Rule)
-	if !okWallet || !okAccount || !okChain || !okRule {
-		return nil, fmt.Errorf("withdrawal %s: expected wallet, account, chain and rule in the charter, found %s, %s, %s, %s", w.ID, w.Wallet, w.Account, w.Chain, w.Rule)
+	if !okWallet || !okHolder || !okChain || !okRule {
+		return nil, fmt.Errorf("withdrawal %s: expected wallet, account in it, chain and rule in the charter, found %s, %s, %s, %s", w.ID, w.Wallet, w.Account, w.Chain, w.Rule)
 	}
 	return p, nil
 }
@@ -78,7 +79,8 @@ func (s *Service) stepPrepare(ctx context.Context, w withdrawal.Withdrawal) (boo
 	}
 	_, err = s.apply(ctx, w, withdrawal.Event{Kind: withdrawal.EventPrepare, Prepared: prepared})
 	var taken *store.TakenError
-	if errors.As(err, &taken) {
+	var short *store.InsufficientError // a reorganisation took away what covered it
+	if errors.As(err, &taken) || errors.As(err, &short) {
 		return false, turn{stuck: true}, err
 	}
 	return err == nil, turn{}, err
@@ -106,6 +108,10 @@ func (s *Service) notBuilt(ctx context.Context, w withdrawal.Withdrawal, err err
 	r := refusal.Of(err)
 	if r == nil {
 		return false, turn{stuck: true}, err
+	}
+	if until, waits := r.Until(); waits && s.opens(until, w) {
+		t, err := s.waitsUntil(ctx, w, r.Failures, canon.Time(until))
+		return false, t, err
 	}
 	_, err = s.apply(ctx, w, withdrawal.Event{Kind: withdrawal.EventFail, Refusals: r.Failures})
 	return err == nil, turn{}, err
@@ -153,17 +159,38 @@ func (s *Service) reservation(ctx context.Context, p *payment, prepared withdraw
 // view is what this service knows, in the form that the guard asks for, with the versions of the address book that enough signers ask
 // for. It has seen change as far as it has stored addresses.
 func (s *Service) view(ctx context.Context, p *payment, required []book.Requirement) (guard.View, error) {
-	highest := map[uint64]int64{}
+	highest := map[branch]int64{}
+	look := func(wallet, account canon.Name, number uint64) error {
+		next, err := s.Store.NextIndex(ctx, wallet, account, number)
+		highest[branch{wallet, account, number}] = int64(next) - 1
+		return err
+	}
 	for number := range uint64(2) {
-		next, err := s.Store.NextIndex(ctx, p.Wallet, p.Account, number)
-		if err != nil {
+		if err := look(p.Wallet, p.holder.Name, number); err != nil {
 			return guard.View{}, err
 		}
-		highest[number] = int64(next) - 1
+	}
+	for _, o := range p.request.Outputs {
+		if o.Own == nil {
+			continue
+		}
+		to, _ := p.charter.Wallet(o.Own.Wallet)
+		if holder, ok := p.charter.Holder(to, p.Account); ok {
+			if err := look(to.Name, holder.Name, wallets.BranchReceive); err != nil {
+				return guard.View{}, err
+			}
+		}
 	}
 	return guard.View{
 		Book: required, Revoked: s.revocations.Revoked,
 		Charter: p.charter, Valid: p.charters.CheckValid, Now: s.Now(), Key: s.keys.key,
-		HighestIndex: func(_, _ canon.Name, number uint64) int64 { return highest[number] },
+		HighestIndex: func(wallet, account canon.Name, number uint64) int64 {
+			if index, ok := highest[branch{wallet, account, number}]; ok {
+				return index
+			}
+			return -1
+		},
+		// A rule's delay counts from when each signer first saw the intent, which each knows by itself.
+		FirstSeen: func(canon.Digest) (canon.Time, bool) { return 0, true },
 	}, nil
 }

@@ -20,7 +20,7 @@ const coinbaseMaturity = 100
 // maxInputs bounds the inputs of one transaction, and with it the signatures of one session.
 const maxInputs = 50
 
-// buildBitcoin chooses final coins of the account that nobody reserved. Change goes to the next address of the same account's change
+// buildBitcoin chooses final coins of the account, or of the pool that has it, that nobody reserved. Change goes to the next address of the same change
 // branch, which is stored first: once a transaction pays it, it must be known.
 func (s *Service) buildBitcoin(ctx context.Context, p *payment) (*withdrawal.Prepared, error) {
 	coins, err := s.finalCoins(ctx, p)
@@ -32,11 +32,11 @@ func (s *Service) buildBitcoin(ctx context.Context, p *payment) (*withdrawal.Pre
 	if err != nil {
 		return nil, err
 	}
-	index, err := s.Store.NextIndex(ctx, p.Wallet, p.Account, wallets.BranchChange)
+	index, err := s.Store.NextIndex(ctx, p.Wallet, p.holder.Name, wallets.BranchChange)
 	if err != nil {
 		return nil, err
 	}
-	change, _, err := s.keys.derive(p.wallet, p.account, wallets.BranchChange, index)
+	change, _, err := s.keys.derive(p.wallet, p.holder, wallets.BranchChange, index)
 	if err != nil {
 		return nil, err
 	}
@@ -51,11 +51,11 @@ func (s *Service) buildBitcoin(ctx context.Context, p *payment) (*withdrawal.Pre
 	}
 	prepared := &withdrawal.Prepared{Unsigned: u.Raw, Fee: canon.AmountOf(uint64(u.Fee))}
 	if u.Change >= 0 {
-		place := store.Place{Wallet: p.Wallet, Account: p.Account, Branch: wallets.BranchChange, Index: index}
+		place := store.Place{Wallet: p.Wallet, Account: p.holder.Name, Branch: wallets.BranchChange, Index: index}
 		if _, _, err := s.Store.AddAddress(ctx, store.Address{Place: place, Chain: p.chain.ID, Bytes: change, Created: s.Now()}); err != nil {
 			return nil, err
 		}
-		prepared.Change = []canon.OwnPath{{Position: uint64(u.Change), Account: p.Account, Branch: wallets.BranchChange, Index: index}}
+		prepared.Change = []canon.OwnPath{{Position: uint64(u.Change), Account: p.holder.Name, Branch: wallets.BranchChange, Index: index}}
 	}
 	seen := map[chainhash.Hash]bool{}
 	for i, c := range u.Coins {
@@ -78,7 +78,7 @@ func (s *Service) finalCoins(ctx context.Context, p *payment) ([]bitcoin.Coin, e
 	if !ok || at.Height < p.chain.Depth {
 		return nil, fmt.Errorf("chain %s: expected blocks to have been read, found %d", p.chain.ID, at.Height)
 	}
-	found, err := s.Store.UnspentCoins(ctx, store.CoinQuery{Chain: p.chain.ID, Wallet: p.Wallet, Account: p.Account, MaxHeight: at.Height + 1 - p.chain.Depth, Free: true})
+	found, err := s.Store.UnspentCoins(ctx, store.CoinQuery{Chain: p.chain.ID, Wallet: p.Wallet, Account: p.holder.Name, MaxHeight: at.Height + 1 - p.chain.Depth, Free: true})
 	if err != nil {
 		return nil, err
 	}

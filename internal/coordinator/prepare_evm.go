@@ -15,10 +15,10 @@ import (
 	"github.com/strongroom/strongroom/wallets/ethereum"
 )
 
-// buildEVM pays from the account's one address with the next nonce that no withdrawal of ours has: contiguous from the charter's start
+// buildEVM pays from the one address of the account, or of the pool that has it, with the next nonce that no withdrawal of ours has: contiguous from the charter's start
 // nonce, whatever a chain node says.
 func (s *Service) buildEVM(ctx context.Context, p *payment) (*withdrawal.Prepared, error) {
-	sender, _, err := s.keys.derive(p.wallet, p.account, wallets.BranchReceive, 0)
+	sender, _, err := s.keys.derive(p.wallet, p.holder, wallets.BranchReceive, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (s *Service) buildEVM(ctx context.Context, p *payment) (*withdrawal.Prepare
 	if err != nil {
 		return nil, err
 	}
-	return &withdrawal.Prepared{Unsigned: payload, Inputs: []canon.OwnPath{{Account: p.Account}}, Fee: fee}, nil
+	return &withdrawal.Prepared{Unsigned: payload, Inputs: []canon.OwnPath{{Account: p.holder.Name}}, Fee: fee}, nil
 }
 
 // encodeEVM returns the payload and the most that it can pay for gas.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
 	"github.com/strongroom/strongroom/policy/charter"
@@ -41,10 +42,14 @@ func (s *Service) stepReserve(ctx context.Context, w withdrawal.Withdrawal) (boo
 	if len(w.Acks) >= quorum {
 		return s.certify(ctx, c, w, quorum)
 	}
-	if lapsed, err := s.lapsed(w); err != nil || lapsed {
-		if err != nil {
-			return false, turn{}, err
-		}
+	lapsed, err := s.lapsed(w)
+	if err != nil {
+		return false, turn{}, err
+	}
+	if t, waits := s.mustWait(w, quorum, lapsed); waits {
+		return false, t, nil
+	}
+	if lapsed {
 		return s.renew(ctx, w)
 	}
 	if err := s.unpayable(ctx, c, w); err != nil {
@@ -106,15 +111,22 @@ func (s *Service) shortOfAcks(ctx context.Context, w withdrawal.Withdrawal, r ro
 	if r.refused > 0 && s.learnCharters(ctx) {
 		return false, turn{}, errMoved
 	}
-	if n-r.refused >= quorum || len(r.silent) > 0 || r.charter > 0 {
-		if len(r.refusals) > 0 && !sameFailures(r.refusals, w.Refusals) {
-			after, err := s.apply(ctx, w, withdrawal.Event{Kind: withdrawal.EventRefuse, Refusals: r.refusals})
-			if err != nil {
-				return false, turn{}, err
-			}
-			w = after
+	after := w
+	after.Refusals = r.refusals
+	if t, waits := s.mustWait(after, quorum, false); waits {
+		w, err := s.noted(ctx, w, r.refusals)
+		if err != nil {
+			return false, turn{}, err
 		}
-		err := fmt.Errorf("reservation: expected %d acks, found %d and %d refusals: %w", quorum, len(w.Acks), r.refused, errors.Join(r.silent...))
+		s.Log.Info("withdrawal waits for its signers' time", "withdrawal", w.ID.String(), "acks", len(w.Acks))
+		return false, t, nil
+	}
+	if n-r.refused >= quorum || len(r.silent) > 0 || r.charter > 0 {
+		w, err := s.noted(ctx, w, r.refusals)
+		if err != nil {
+			return false, turn{}, err
+		}
+		err = fmt.Errorf("reservation: expected %d acks, found %d and %d refusals: %w", quorum, len(w.Acks), r.refused, errors.Join(r.silent...))
 		return false, turn{stuck: !progress}, err
 	}
 	if lapsed, err := s.lapsed(w); err != nil || lapsed {
@@ -126,6 +138,70 @@ func (s *Service) shortOfAcks(ctx context.Context, w withdrawal.Withdrawal, r ro
 	}
 	_, err := s.apply(ctx, w, event)
 	return err == nil, turn{}, err
+}
+
+// noted writes refusals into the row, unless they are there.
+func (s *Service) noted(ctx context.Context, w withdrawal.Withdrawal, refusals []refusal.Failure) (withdrawal.Withdrawal, error) {
+	if len(refusals) == 0 || sameFailures(refusals, w.Refusals) {
+		return w, nil
+	}
+	return s.apply(ctx, w, withdrawal.Event{Kind: withdrawal.EventRefuse, Refusals: refusals})
+}
+
+// opens reports whether a second lies ahead and before the intent's end: it is worth waiting for.
+func (s *Service) opens(until uint64, w withdrawal.Withdrawal) bool {
+	return until > uint64(s.now()) && until <= uint64(w.NotAfter)
+}
+
+// waitsUntil notes in the row what it waits for and looks again then.
+func (s *Service) waitsUntil(ctx context.Context, w withdrawal.Withdrawal, why []refusal.Failure, until canon.Time) (turn, error) {
+	_, err := s.noted(ctx, w, why)
+	return turn{after: s.until(until), stuck: true}, err
+}
+
+// askUnheard is how often signers are asked that said nothing yet, while others let it wait: their time counts from when they were first asked.
+const askUnheard = 30 * time.Second
+
+// mustWait reports whether a quorum can be had later and not now, since signers refused with a second from which on they will not, and when to look
+// again. It goes by the refusals in the row, so that a restart changes nothing: while it waits no reservation is renewed, for versions are few.
+func (s *Service) mustWait(w withdrawal.Withdrawal, quorum int, lapsed bool) (turn, bool) {
+	refused, waiting := s.verdicts(w)
+	unheard := len(s.roster()) - len(w.Acks) - refused - len(waiting)
+	short := quorum - len(w.Acks) - unheard
+	if short <= 0 || short > len(waiting) {
+		return turn{}, false // more may be had now, or never
+	}
+	slices.Sort(waiting)
+	after := s.until(canon.Time(waiting[short-1]))
+	if unheard > 0 && !lapsed {
+		after = min(after, askUnheard)
+	}
+	return turn{after: after, stuck: true}, true // also a signer that always says "in a second" is asked ever less often
+}
+
+// verdicts counts the signers whose refusals in the row stand, and returns the seconds at which those pass that will.
+func (s *Service) verdicts(w withdrawal.Withdrawal) (refused int, waiting []uint64) {
+	for _, name := range s.roster() {
+		var own refusal.Refusal
+		for _, f := range w.Refusals {
+			if strings.HasPrefix(f.Rule, string(name)+": ") {
+				own.Failures = append(own.Failures, f)
+			}
+		}
+		acked := slices.ContainsFunc(w.Acks, func(a withdrawal.Ack) bool { return a.Signer == name })
+		if len(own.Failures) == 0 || acked {
+			continue
+		}
+		until, waits := own.Until()
+		switch {
+		case waits && until <= uint64(s.now()): // it may say otherwise now
+		case waits && s.opens(until, w):
+			waiting = append(waiting, until)
+		default:
+			refused++
+		}
+	}
+	return refused, waiting
 }
 
 // sameFailures compares without regard to order.

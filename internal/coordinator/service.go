@@ -44,13 +44,18 @@ type Parts struct {
 	Connect func(canon.Signer) (Signer, error)
 	Bitcoin map[canon.ChainID]BitcoinNode
 	EVM     map[canon.ChainID]chain.EVM
-	Key     ed25519.PrivateKey // signs checkpoints of the audit log; the charter names it as a coordinator's
-	Log     *slog.Logger
-	Now     func() time.Time
+	// Authorities are connections to the outside authorities that the charter names, as far as the configuration has an address for them. They
+	// are trusted with nothing: every answer is verified by the key in the charter. May be nil.
+	Authorities map[canon.Name]strongroomv1.AuthorityServiceClient
+	Key         ed25519.PrivateKey // signs checkpoints of the audit log; the charter names it as a coordinator's
+	Log         *slog.Logger
+	Now         func() time.Time
 	// Parallel is how many withdrawals are worked on at the same time.
 	Parallel int
 	// Poll is how often chains and signers are asked for news.
 	Poll time.Duration
+	// KeepTravelData is how long after a withdrawal settled its travel-rule data is kept; 0 is for good.
+	KeepTravelData time.Duration
 	// CrashAt names the state or event after whose durable write the process kills itself; for tests, empty otherwise.
 	CrashAt string
 }
@@ -66,10 +71,14 @@ type Service struct {
 	heard   heard
 
 	revocations *revocations
+	inquiries   *inquiries
 	unread      sync.Map // ids of rows that could not be read
+	alarmed     sync.Map // what was logged as missing from wallets
 
-	closing  chan struct{} // closed when Run ends
-	closed   sync.Once
+	closing   chan struct{} // closed when Run ends
+	closed    sync.Once
+	allocated allocated
+
 	issuing  sync.Mutex // one address at a time takes an index
 	adopting sync.Mutex // one amendment at a time comes into force
 	sealing  sync.Mutex // one checkpoint at a time
@@ -91,7 +100,8 @@ func New(ctx context.Context, p Parts) (*Service, error) {
 	if _, ok := now.CoordinatorByKey(canon.PublicKey(p.Key.Public().(ed25519.PublicKey))); !ok {
 		return nil, fmt.Errorf("coordinator: key: expected one that the charter names as a coordinator's, found %x", p.Key.Public())
 	}
-	s := &Service{Parts: p, closing: make(chan struct{}), chains: map[canon.ChainID]*following{}, heard: newHeard()}
+	s := &Service{Parts: p, closing: make(chan struct{}), chains: map[canon.ChainID]*following{}, heard: newHeard(), inquiries: newInquiries(),
+		allocated: allocated{turn: make(chan struct{}, 1)}}
 	s.current.Store(p.Charters)
 	revoked, err := openRevocations(ctx, p.Store)
 	if err != nil {
@@ -115,6 +125,7 @@ func New(ctx context.Context, p Parts) (*Service, error) {
 // Run works on withdrawals and follows the chains until ctx ends. Everything that was begun before is taken up again.
 func (s *Service) Run(ctx context.Context) error {
 	defer s.closed.Do(func() { close(s.closing) })
+	defer s.inquiries.close()
 	s.driver.start(ctx)
 	defer s.driver.stop()
 	open, err := s.unsettled(ctx)
@@ -128,8 +139,11 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() { s.watchSigners(ctx) })
 	group.Go(func() { s.watchCharters(ctx) })
 	group.Go(func() { s.watchBooks(ctx) })
+	group.Go(func() { s.watchAllocation(ctx) })
+	group.Go(func() { s.forgetTravelData(ctx) })
 	for _, f := range s.chains {
 		group.Go(func() { s.watchChain(ctx, f) })
+		group.Go(func() { s.watchAccounts(ctx, f) })
 	}
 	group.Wait()
 	return ctx.Err()

@@ -65,7 +65,7 @@ func (s *Service) stepFor(w withdrawal.Withdrawal) step {
 }
 
 func (s *Service) stepDecide(ctx context.Context, w withdrawal.Withdrawal) (bool, turn, error) {
-	after, err := s.decide(ctx, w)
+	after, err := s.decide(ctx, w, 0)
 	return err == nil && after.State != w.State, turn{stuck: true}, err
 }
 

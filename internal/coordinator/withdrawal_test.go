@@ -104,11 +104,11 @@ func TestRequestsThatAreNoneLeaveNoRow(t *testing.T) {
 		"other firm": w.sign(t, "acme", w.request("a", func(r *canon.Request) { r.Organisation[0] ^= 1 })),
 	}
 	for name, signed := range tests {
-		if _, err := w.service.Create(w.ctx, signed, "acme"); refusal.Of(err) == nil {
+		if _, err := w.service.Create(w.ctx, Submission{Request: signed, Client: "acme"}); refusal.Of(err) == nil {
 			t.Errorf("%s: expected a refusal, found %v", name, err)
 		}
 	}
-	if _, err := w.service.Create(w.ctx, good, "globex"); refusal.Of(err) == nil {
+	if _, err := w.service.Create(w.ctx, Submission{Request: good, Client: "globex"}); refusal.Of(err) == nil {
 		t.Errorf("expected a refusal for another client's certificate, found %v", err)
 	}
 	page, _, err := w.service.Store.List(w.ctx, store.Query{})
@@ -125,7 +125,7 @@ func TestHundredParallelCreatesAreOneWithdrawal(t *testing.T) {
 	ids := make([]canon.Digest, 100)
 	for i := range ids {
 		group.Go(func() {
-			row, err := w.service.Create(w.ctx, signed, "acme")
+			row, err := w.service.Create(w.ctx, Submission{Request: signed, Client: "acme"})
 			if err != nil || row.State != withdrawal.Approved {
 				t.Errorf("expected approved, found %s, %v", row.State, err)
 			}
@@ -142,7 +142,7 @@ func TestHundredParallelCreatesAreOneWithdrawal(t *testing.T) {
 			t.Errorf("expected %s, found %s", page[0].ID, id)
 		}
 	}
-	_, err = w.service.Create(w.ctx, w.sign(t, "acme", w.request("same", amount(999_999))), "acme")
+	_, err = w.service.Create(w.ctx, Submission{Request: w.sign(t, "acme", w.request("same", amount(999_999))), Client: "acme"})
 	var exists *store.ExistsError
 	if !errors.As(err, &exists) {
 		t.Errorf("expected that another body is refused, found %v", err)

@@ -19,6 +19,7 @@ import (
 	"github.com/strongroom/strongroom/internal/devnet/chains"
 	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/proto/canon"
+	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
 	"github.com/strongroom/strongroom/wallets/chain"
 )
 
@@ -51,16 +52,17 @@ type world struct {
 	loads   atomic.Int64 // of the genesis's own book
 	path    string
 	service *Service
+	desks   map[canon.Name]strongroomv1.AuthorityServiceClient // the authorities that the coordinator has an address for
 	stopped chan struct{}
 	cancel  context.CancelFunc
 }
 
-func newWorld(t *testing.T, token canon.AssetID) *world {
+func newWorld(t *testing.T, token canon.AssetID, changes ...func(*organisation, *canon.Genesis)) *world {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
-	w := &world{organisation: newOrganisation(t, token), t: t, ctx: ctx, nodes: map[canon.Name]*node{}, bitcoin: newLedgerChain(),
-		path: filepath.Join(t.TempDir(), "strongroom.db")}
+	w := &world{organisation: newOrganisation(t, token, changes...), t: t, ctx: ctx, nodes: map[canon.Name]*node{}, bitcoin: newLedgerChain(),
+		path: filepath.Join(t.TempDir(), "strongroom.db"), desks: map[canon.Name]strongroomv1.AuthorityServiceClient{}}
 	w.all = &committee{organisation: w.organisation, sessions: map[string]*session{}, now: w.now}
 	for _, name := range nodeNames {
 		w.nodes[name] = w.all.node(name)
@@ -88,9 +90,10 @@ func (w *world) open() {
 		w.t.Fatal(err)
 	}
 	p := Parts{Charters: charters, Genesis: w.genesis, Books: books, Store: s, Connect: w.connect, Key: w.coordinator,
-		Bitcoin: map[canon.ChainID]BitcoinNode{testBTC: {Node: w.bitcoin, TargetBlocks: 2}},
-		EVM:     map[canon.ChainID]chain.EVM{testEVM: evmChain.Node()},
-		Log:     slog.New(slog.DiscardHandler), Now: w.now, Parallel: 4, Poll: 20 * time.Millisecond}
+		Bitcoin:     map[canon.ChainID]BitcoinNode{testBTC: {Node: w.bitcoin, TargetBlocks: 2}},
+		EVM:         map[canon.ChainID]chain.EVM{testEVM: evmChain.Node()},
+		Authorities: w.desks,
+		Log:         slog.New(slog.DiscardHandler), Now: w.now, Parallel: 4, Poll: 20 * time.Millisecond}
 	if testing.Verbose() {
 		p.Log = slog.New(slog.NewTextHandler(w.t.Output(), nil))
 	}
@@ -135,14 +138,42 @@ func (w *world) close() {
 	}
 }
 
-// learn has the coordinator learn the group key and read the chain, as its loops do.
+// learn has the coordinator learn the group key and read the chain, as its loops do. One that runs reads by itself: two readers would get in each
+// other's way.
 func (w *world) learn() {
 	w.t.Helper()
 	w.service.signers.probe(w.ctx, nodeNames, w.service.keys.learn)
-	if _, err := w.service.read(w.ctx, w.service.chains[testBTC]); err != nil {
+	if w.cancel != nil {
+		w.awaitTip()
+	} else if _, err := w.service.read(w.ctx, w.service.chains[testBTC]); err != nil {
 		w.t.Fatal(err)
 	}
 	w.service.learnBooks(w.ctx)
+}
+
+// awaitTip waits until a coordinator that runs has read the Bitcoin chain to its end.
+func (w *world) awaitTip() {
+	w.t.Helper()
+	tip, err := w.service.Bitcoin[testBTC].Node.Tip(w.ctx)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		at, ok, err := w.service.Store.Cursor(w.ctx, testBTC)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if ok && at.Height >= uint64(tip.Height) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-w.ctx.Done():
+			w.t.Fatalf("expected the chain read to block %d, found %d", tip.Height, at.Height)
+		}
+	}
 }
 
 // fund pays acme's first address in one coin for each amount, and buries them deep enough.
@@ -179,7 +210,7 @@ func (w *world) sender() common.Address {
 // create asks for acme's request.
 func (w *world) create(id string, change ...func(*canon.Request)) withdrawal.Withdrawal {
 	w.t.Helper()
-	row, err := w.service.Create(w.ctx, w.sign(w.t, "acme", w.request(id, change...)), "acme")
+	row, err := w.service.Create(w.ctx, Submission{Request: w.sign(w.t, "acme", w.request(id, change...)), Client: "acme"})
 	if err != nil {
 		w.t.Fatal(err)
 	}

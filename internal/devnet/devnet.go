@@ -36,10 +36,13 @@ type Devnet struct {
 	Nodes    []*Node
 	Officers []*Person
 	Clients  []*Person
+	Desk     *Person // moves assets between wallets
 	Operator *Person
 	Auditor  *Person
 	Charter  *charter.Charter
 	Payees   []payee
+	// Authorities state prices, and screen addresses.
+	Authorities []*Authority
 
 	data        *charterData
 	genesis     string // path
@@ -73,10 +76,11 @@ func Up(ctx context.Context, o Options) (d *Devnet, err error) {
 		work    func(context.Context) error
 	}{
 		{"a Bitcoin chain (btcd, regtest) and an EVM chain (go-ethereum), a token on it", d.startChains},
-		{"keys of three officers, two clients, an operator and an auditor", d.makePeople},
+		{"keys of three officers, two clients, a treasury desk, an operator and an auditor", d.makePeople},
+		{"keys of two outside authorities: one states prices, one screens addresses", d.makeAuthorities},
 		{"four signers, each with a directory, an identity and a sealing key in a PKCS#11 token of its own", d.makeNodes},
 		{"the genesis charter; its digest is the organisation's id", d.makeCharter},
-		{"four strongroom-node processes and strongroomd", d.startProcesses},
+		{"four strongroom-node processes, two outside authorities and strongroomd", d.startProcesses},
 	}
 	for _, s := range steps {
 		if err = o.Progress.Step(s.heading, nil, func() error { return s.work(ctx) }); err != nil {
@@ -119,6 +123,11 @@ func (d *Devnet) Down() {
 	for _, n := range d.Nodes {
 		if n.process != nil {
 			_ = n.process.Stop()
+		}
+	}
+	for _, a := range d.Authorities {
+		if a.process != nil {
+			_ = a.process.Stop()
 		}
 	}
 	if d.stopMining != nil {
@@ -192,7 +201,12 @@ func (d *Devnet) makePayees() error {
 			payee{Chain: string(d.ETH.Chain()), Address: checksummed(evm[:20]), Client: client, Label: client + " at a desk"})
 	}
 	other, err := d.Outsider()
+	if err != nil {
+		return err
+	}
 	d.Payees = append(d.Payees, payee{Chain: string(d.BTC.Chain()), Address: other, Client: "acme", Label: "acme at another exchange"})
+	screened, err := d.Outsider()
+	d.Payees = append(d.Payees, payee{Chain: string(d.BTC.Chain()), Address: screened, Client: "globex", Label: "globex at an exchange that is looked at", Group: Exchanges})
 	return err
 }
 
@@ -200,6 +214,16 @@ func (d *Devnet) makePayees() error {
 func (d *Devnet) Payee(client string, asset canon.AssetID) string {
 	for _, p := range d.Payees {
 		if p.Client == client && p.Chain == string(asset.Chain()) {
+			return p.Address
+		}
+	}
+	return ""
+}
+
+// PayeeIn returns the address of a group of the book for a client.
+func (d *Devnet) PayeeIn(client, group string) string {
+	for _, p := range d.Payees {
+		if p.Client == client && p.Group == group {
 			return p.Address
 		}
 	}

@@ -48,18 +48,21 @@ type Node struct {
 
 // charterData fills genesis.toml.tmpl.
 type charterData struct {
-	Salt, NotBefore, NotAfter, Recovery, Coordinator, Authority string
-	BitcoinChain, EVMChain                                      string
-	BTC, ETH, Token                                             canon.AssetID
-	TokenContract                                               string
-	DailyBTC                                                    string // limit of withdrawals a day
-	Nodes                                                       []*Node
-	Officers, Clients                                           []*Person
+	Salt, NotBefore, NotAfter, Recovery, Coordinator string
+	BitcoinChain, EVMChain                           string
+	BTC, ETH, Token                                  canon.AssetID
+	TokenContract                                    string
+	DailyBTC                                         string // limit of withdrawals a day
+	Nodes                                            []*Node
+	Officers, Clients                                []*Person
+	Desk                                             *Person
+	Authorities                                      []*Authority
+	Prices                                           []price
 }
 
 // payees are addresses outside, by client and chain; they make up the address book.
 type payee struct {
-	Chain, Address, Client, Label string
+	Chain, Address, Client, Label, Group string
 }
 
 func (d *Devnet) charterData(coordinator string) (*charterData, error) {
@@ -75,10 +78,6 @@ func (d *Devnet) charterData(coordinator string) (*charterData, error) {
 	if err != nil {
 		return nil, err
 	}
-	authority, err := freshKey()
-	if err != nil {
-		return nil, err
-	}
 	contract, ok := d.USDX.Contract()
 	if !ok {
 		return nil, fmt.Errorf("token: expected an ERC-20 asset, found %s", d.USDX)
@@ -86,9 +85,9 @@ func (d *Devnet) charterData(coordinator string) (*charterData, error) {
 	now := time.Now().UTC().Truncate(time.Second)
 	return &charterData{
 		Salt: hex.EncodeToString(salt), NotBefore: now.Add(-time.Hour).Format(time.RFC3339), NotAfter: now.Add(365 * 24 * time.Hour).Format(time.RFC3339),
-		Recovery: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(line))), Authority: hex.EncodeToString(authority), Coordinator: coordinator,
+		Recovery: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(line))), Coordinator: coordinator,
 		BitcoinChain: string(d.BTC.Chain()), EVMChain: string(d.ETH.Chain()), BTC: d.BTC, ETH: d.ETH, Token: d.USDX, TokenContract: fmt.Sprintf("0x%x", contract),
-		Nodes: d.Nodes, Officers: d.Officers, Clients: d.Clients, DailyBTC: "3",
+		Nodes: d.Nodes, Officers: d.Officers, Clients: d.Clients, Desk: d.Desk, Authorities: d.Authorities, Prices: prices, DailyBTC: "3",
 	}, nil
 }
 
@@ -121,7 +120,11 @@ func (d *Devnet) writeGenesis(data *charterData, path string) error {
 func writeBook(payees []payee, path string) error {
 	var b strings.Builder
 	for _, p := range payees {
-		fmt.Fprintf(&b, "[[entries]]\nchain = %q\naddress = %q\nclient = %q\naccount = \"*\"\nproof = \"none\"\nlabel = %q\n\n", p.Chain, p.Address, p.Client, p.Label)
+		fmt.Fprintf(&b, "[[entries]]\nchain = %q\naddress = %q\nclient = %q\naccount = \"*\"\nproof = \"none\"\nlabel = %q\n", p.Chain, p.Address, p.Client, p.Label)
+		if p.Group != "" {
+			fmt.Fprintf(&b, "groups = [%q]\n", p.Group)
+		}
+		b.WriteString("\n")
 	}
 	return os.WriteFile(path, []byte(b.String()), 0o600)
 }

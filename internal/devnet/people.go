@@ -46,6 +46,9 @@ func (d *Devnet) makePeople(ctx context.Context) error {
 		d.Clients = append(d.Clients, p)
 	}
 	var err error
+	if d.Desk, err = d.person(ctx, "desk", "custodian", true); err != nil {
+		return err
+	}
 	if d.Operator, err = d.person(ctx, "ops", "operator", false); err != nil {
 		return err
 	}
@@ -101,7 +104,7 @@ func (d *Devnet) writeConfig(p *Person) error {
 
 // People returns everybody who has a configuration.
 func (d *Devnet) People() []*Person {
-	all := append([]*Person{d.Operator, d.Auditor}, d.Officers...)
+	all := append([]*Person{d.Operator, d.Auditor, d.Desk}, d.Officers...)
 	return append(all, d.Clients...)
 }
 

@@ -134,6 +134,9 @@ func (d *Devnet) startProcesses(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := d.startAuthorities(ctx); err != nil {
+		return err
+	}
 	if err := d.writeCoordinatorConfig(); err != nil {
 		return err
 	}
@@ -250,7 +253,7 @@ func (d *Devnet) Book() string { return d.book }
 
 // Ended receives the name of a process that ended.
 func (d *Devnet) Ended() <-chan string {
-	ended := make(chan string, len(d.Nodes)+1)
+	ended := make(chan string, len(d.Nodes)+len(d.Authorities)+1)
 	for _, p := range append([]*process.Process{d.coordinator}, d.processes()...) {
 		go func() {
 			<-p.Done()
@@ -264,6 +267,9 @@ func (d *Devnet) processes() []*process.Process {
 	var all []*process.Process
 	for _, n := range d.Nodes {
 		all = append(all, n.process)
+	}
+	for _, a := range d.Authorities {
+		all = append(all, a.process)
 	}
 	return all
 }

@@ -20,6 +20,7 @@ var methods = map[string][]rpc.Role{
 	strongroomv1.SignerService_Reserve_FullMethodName:                {rpc.Coordinator},
 	strongroomv1.SignerService_Sign_FullMethodName:                   {rpc.Coordinator},
 	strongroomv1.SignerService_AttestAddress_FullMethodName:          {rpc.Coordinator},
+	strongroomv1.SignerService_StateBalances_FullMethodName:          {rpc.Coordinator},
 	strongroomv1.SignerService_GetCertificate_FullMethodName:         {rpc.Coordinator, rpc.OfficerDevice, rpc.Signer},
 	strongroomv1.SignerService_JoinKeygen_FullMethodName:             {rpc.Coordinator},
 	strongroomv1.OfficerService_SubmitSignerStatement_FullMethodName: {rpc.OfficerDevice},

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/strongroom/strongroom/mpc/share"
-	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
 	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
@@ -18,7 +17,8 @@ import (
 // in between first, on the change branch also: so it leads a signer that was away on to the change addresses in use.
 const gap = 100
 
-// AttestAddress derives a receive address from this signer's own copy of the group key and signs it, after recording it as seen.
+// AttestAddress derives a receive address from this signer's own copy of the group key and signs it, after recording it as seen. The path of an
+// omnibus account's address is the pool's; the attestation names the account that was asked for.
 // Before the first one of a key it makes sure that every holder has the key.
 func (s *Signer) AttestAddress(ctx context.Context, r *strongroomv1.AttestAddressRequest) (*strongroomv1.AttestAddressResponse, error) {
 	if err := s.mayPromise(s.chain()); err != nil {
@@ -28,7 +28,7 @@ func (s *Signer) AttestAddress(ctx context.Context, r *strongroomv1.AttestAddres
 	if err != nil {
 		return nil, err
 	}
-	path, err := wallets.NewPath(p.chain.CoinType, p.wallet.Number, p.account.Number, r.GetBranch(), r.GetIndex())
+	path, err := wallets.NewPath(p.chain.CoinType, p.wallet.Number, p.holder.Number, r.GetBranch(), r.GetIndex())
 	if err != nil {
 		return nil, refusal.New("address", "path", "elements below 2^31", err.Error())
 	}
@@ -40,11 +40,11 @@ func (s *Signer) AttestAddress(ctx context.Context, r *strongroomv1.AttestAddres
 	if err != nil {
 		return nil, refusal.New("address", "index", "an index that BIP-32 defines a key for", err.Error())
 	}
-	if err := s.config.Ledger.See(p.wallet.Name, p.account.Name, r.GetBranch(), r.GetIndex()); err != nil {
+	if err := s.config.Ledger.See(p.wallet.Name, p.holder.Name, r.GetBranch(), r.GetIndex()); err != nil {
 		return nil, s.noted(err)
 	}
 	signed, err := s.sign(canon.Address{
-		Organisation: org, Signer: s.config.Self, Chain: p.chain.ID, Wallet: p.wallet.Name, Account: p.account.Name,
+		Organisation: org, Signer: s.config.Self, Chain: p.chain.ID, Wallet: p.wallet.Name, Account: p.account,
 		Key: p.wallet.Key, KeyEpoch: p.share.Epoch, Path: elements(path), Address: addressOn(p.chain, child.Public),
 	})
 	if err != nil {
@@ -56,7 +56,8 @@ func (s *Signer) AttestAddress(ctx context.Context, r *strongroomv1.AttestAddres
 // site is where an address lies.
 type site struct {
 	wallet  canon.Wallet
-	account canon.Account
+	account canon.Name    // that was asked for
+	holder  canon.Account // whose path it is: for an omnibus account the wallet's pool
 	chain   canon.Chain
 	share   *share.Share
 }
@@ -70,7 +71,8 @@ func (s *Signer) placed(r *strongroomv1.AttestAddressRequest) (site, error) {
 	if p.wallet, ok = c.Wallet(canon.Name(r.GetWallet())); !ok || p.wallet.Scheme != canon.SchemeMPC {
 		return site{}, refusal.New("address", "wallet", "an mpc wallet of the charter", fmt.Sprintf("%.70q", r.GetWallet()))
 	}
-	if p.account, ok = c.Account(canon.Name(r.GetAccount())); !ok || !charter.Covers(p.wallet.Accounts, p.account.Name) {
+	p.account = canon.Name(r.GetAccount())
+	if p.holder, ok = c.Holder(p.wallet, p.account); !ok {
 		failures.Add("address", "account", "an account of wallet "+string(p.wallet.Name), fmt.Sprintf("%.70q", r.GetAccount()))
 	}
 	if p.chain, ok = c.Chain(p.wallet.Chain); !ok {
@@ -86,7 +88,7 @@ func (s *Signer) placed(r *strongroomv1.AttestAddressRequest) (site, error) {
 	if p.chain.Kind == canon.EVM && r.GetIndex() != 0 {
 		failures.Add("address", "index", "0: an account has one address on this chain", fmt.Sprint(r.GetIndex()))
 	}
-	highest := s.config.Ledger.HighestIndex(p.wallet.Name, p.account.Name, r.GetBranch())
+	highest := s.config.Ledger.HighestIndex(p.wallet.Name, p.holder.Name, r.GetBranch())
 	if most := uint64(highest + gap); r.GetIndex() > most {
 		failures.Add("address", "index", fmt.Sprintf("at most %d, %d beyond the highest seen", most, gap), fmt.Sprint(r.GetIndex()))
 	}

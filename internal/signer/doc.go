@@ -21,6 +21,11 @@
 // return, so that an address that was taken out meanwhile stops a signature. A freeze that the charter in force confirms holds until it
 // is lifted. Where that charter lists builds, a signer that runs another one promises nothing.
 //
+// A rule's delay counts from when this signer first saw the intent with everything else in order, its place in limits and its inputs included, on its
+// own clock and on record. The record is a digest: officers are shown what waits as far as this signer was asked for it since it started. Of a chain that
+// it has a node of its own of, it states what the charter's wallets hold there; a signer without nodes, or whose node
+// stands still, states nothing and signs all the same.
+//
 // It trusts the genesis it was opened with, its own ledger, its token and its clock. The coordinator is trusted with nothing but
 // liveness. Of its peers it expects only what the protocol's own checks verify.
 //

@@ -15,13 +15,15 @@ import (
 // maxListed bounds the intents of one answer, in bytes.
 const maxListed = 8 << 20
 
-// ListSeenIntents returns the intents that this signer acked or held and that have not expired, the last to expire first.
+// ListSeenIntents returns the intents that this signer acked or held, or whose delay it counts, and that have not expired, the last to expire first.
+// Of those whose delay it counts it lists what it was asked for since it started; see waiting.
 func (s *Signer) ListSeenIntents(context.Context, *strongroomv1.ListSeenIntentsRequest) (*strongroomv1.ListSeenIntentsResponse, error) {
 	var all [][]byte
 	err := s.config.Ledger.Read(func(x *ledger.Index) error { all = x.Intents(); return nil })
 	if err != nil {
 		return nil, err
 	}
+	all = append(all, s.waiting.besides(all)...)
 	type seen struct {
 		encoding []byte
 		notAfter canon.Time

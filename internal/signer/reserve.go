@@ -55,10 +55,10 @@ func (s *Signer) Reserve(ctx context.Context, r *strongroomv1.ReserveRequest) (*
 	}
 	checked, err := s.examine(r.GetEvidence(), r.GetReservation(), s.config.Ledger)
 	if err != nil {
-		return nil, err
+		return nil, s.delayed(ctx, r.GetEvidence(), r.GetReservation(), s.config.Ledger.Delay, err)
 	}
-	wallet, _ := checked.chain.Current().Wallet(checked.Request().Wallet) // the guard found it there
-	promise := ledger.Promise{Reservation: r.GetReservation(), Intent: checked.intent, Evidence: evidence, StartNonce: wallet.StartNonce}
+	promise := ledger.Promise{Reservation: r.GetReservation(), Intent: checked.intent, Evidence: evidence,
+		StartNonce: startNonce(checked.chain, checked.Request().Wallet)} // the guard found the wallet there
 	ack, err := s.config.Ledger.Reserve(promise, func(x *ledger.Index) error {
 		// The share may be about to be set aside, and then nothing may rest on it.
 		if key, ok := s.groupKey(checked.Key().ID); !ok || key != checked.Key() {
@@ -78,6 +78,7 @@ func (s *Signer) Reserve(ctx context.Context, r *strongroomv1.ReserveRequest) (*
 	if err := s.see(checked.Addresses()); err != nil {
 		return nil, s.noted(err)
 	}
+	s.waiting.end(checked.IntentDigest())
 	s.config.Log.InfoContext(ctx, "acked", slog.String("withdrawal", checked.Withdrawal().String()), slog.String("reservation", rid.String()))
 	return &strongroomv1.ReserveResponse{Ack: wireSigned(ack)}, nil
 }
@@ -116,6 +117,45 @@ func (s *Signer) examine(evidence, reservation []byte, f facts) (checked, error)
 		return checked{}, refusal.New("encoding", "evidence", "a canonical document", err.Error())
 	}
 	return checked{Signable: signable, intent: e.Intent, statements: statements, chain: chain, book: versions, missed: missed}, nil
+}
+
+// beginDelay is ledger.Delay, or DelayCertified for what a certificate is over.
+type beginDelay func(p ledger.Promise, clock func() canon.Time, check func(*ledger.Index) error) (canon.Time, error)
+
+// startNonce is that of a wallet of the charter in force.
+func startNonce(chain *amendment.Chain, wallet canon.Name) uint64 {
+	w, _ := chain.Current().Wallet(wallet)
+	return w.StartNonce
+}
+
+// delayed lets a rule's delay begin to count if err, which it returns, is that and nothing else: the intent is recorded with the second on this
+// signer's clock, once. Everything is looked at again under the lock, and the ledger asks what it asks of a reservation; what stands against it
+// then is returned.
+func (s *Signer) delayed(ctx context.Context, evidence, reservation []byte, begin beginDelay, err error) error {
+	var e canon.Evidence
+	var i canon.Intent
+	var r canon.Reservation
+	if !guard.OnlyDelayed(err) || canon.Decode(evidence, &e) != nil || canon.Decode(e.Intent, &i) != nil || canon.Decode(reservation, &r) != nil {
+		return err
+	}
+	id := canon.KindIntent.Digest(e.Intent)
+	if _, known := s.config.Ledger.IntentSeen(id); known {
+		s.waiting.add(id, e.Intent, i.NotAfter, s.now())
+		return err
+	}
+	promise := ledger.Promise{Reservation: reservation, Intent: e.Intent, StartNonce: startNonce(s.chain(), r.Wallet)}
+	seen, failed := begin(promise, s.now, func(x *ledger.Index) error {
+		if _, err := s.examine(evidence, reservation, x); err != nil && !guard.OnlyDelayed(err) {
+			return err
+		}
+		return nil
+	})
+	if failed != nil {
+		return s.noted(failed)
+	}
+	s.waiting.add(id, e.Intent, i.NotAfter, s.now())
+	s.config.Log.InfoContext(ctx, "delay begins", slog.String("intent", id.String()), slog.Time("seen", seen.At()))
+	return err
 }
 
 // see records the addresses of ours that a transaction touches. Signers that ack and do not sign record them too, or the service's

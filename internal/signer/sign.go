@@ -24,7 +24,7 @@ import (
 func (s *Signer) Sign(ctx context.Context, r *strongroomv1.SignRequest) (*strongroomv1.SignResponse, error) {
 	ask, err := s.askedToSign(r, s.config.Ledger)
 	if err != nil {
-		return nil, err
+		return nil, s.delayedToSign(ctx, r, err)
 	}
 	release, err := s.slot()
 	if err != nil {
@@ -34,6 +34,7 @@ func (s *Signer) Sign(ctx context.Context, r *strongroomv1.SignRequest) (*strong
 	if err := s.config.Ledger.Hold(r.GetCertificate(), ask.intent); err != nil {
 		return nil, s.noted(err)
 	}
+	s.waiting.end(ask.IntentDigest())
 	if err := s.see(ask.Addresses()); err != nil {
 		return nil, s.noted(err)
 	}
@@ -83,6 +84,15 @@ func (s *Signer) askedToSign(r *strongroomv1.SignRequest, f facts) (ask, error) 
 		Organisation: chain.Current().Organisation(), Protocol: canon.ProtocolSign, Key: c.Key().ID, KeyEpoch: c.Key().Epoch,
 		Participants: participants, Attempt: r.GetAttempt(), Reservation: rid[:], Certificate: digest[:],
 	}}, nil
+}
+
+// delayedToSign is delayed for a signer that is asked to sign what it was not asked to reserve.
+func (s *Signer) delayedToSign(ctx context.Context, r *strongroomv1.SignRequest, err error) error {
+	var certificate canon.Certificate
+	if !guard.OnlyDelayed(err) || canon.Decode(r.GetCertificate(), &certificate) != nil {
+		return err
+	}
+	return s.delayed(ctx, r.GetEvidence(), certificate.Reservation, s.config.Ledger.DelayCertified, err)
 }
 
 // participants are exactly t distinct holders of the key, sorted, this signer among them.

@@ -28,6 +28,7 @@ import (
 const (
 	DefaultSessions = 16              // protocol sessions at once
 	DefaultGossip   = 5 * time.Second // between comparisons of statements, of charters and of address books
+	DefaultPoll     = 5 * time.Second // between readings of a Bitcoin chain
 )
 
 // Config is everything a signer works with. The caller closes what it opened, after Close.
@@ -52,6 +53,11 @@ type Config struct {
 	Now func() time.Time
 	// Sessions bounds concurrent protocol sessions; 0 means DefaultSessions.
 	Sessions int
+	// Bitcoin and EVM are this signer's own nodes, by chain. It states balances on chains that it has a node of, and signs without any.
+	Bitcoin map[canon.ChainID]BitcoinSource
+	EVM     map[canon.ChainID]EVMSource
+	// Poll is how often a Bitcoin chain is read; 0 means DefaultPoll.
+	Poll time.Duration
 	// Gossip is how often, give or take a quarter, statements, charters and address books are compared with each peer; 0 means DefaultGossip.
 	Gossip time.Duration
 	// Minimum is the number of a charter that a person typed: a new signer begins with that one or a later one; 0 and 1 mean any.
@@ -74,8 +80,10 @@ type Signer struct {
 	peers      *peers
 	gossip     *gossip
 	couriers   *couriers
+	sources    *sources
 	joining    joining
 	missed     missed
+	waiting    waiting
 	held       certificates
 	mux        *transport.Mux
 	parameters *parameters
@@ -116,6 +124,7 @@ func New(ctx context.Context, c Config) (*Signer, error) {
 	s.gossip = newGossip(s)
 	s.couriers = newCouriers(s)
 	s.couriers.start()
+	s.sources = newSources(s)
 	return s, nil
 }
 
@@ -128,6 +137,7 @@ func (s *Signer) Close() error {
 	s.parameters.close()
 	s.gossip.close()
 	s.couriers.close()
+	s.sources.close()
 	return s.peers.close()
 }
 
@@ -148,6 +158,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Gossip == 0 {
 		c.Gossip = DefaultGossip
+	}
+	if c.Poll == 0 {
+		c.Poll = DefaultPoll
 	}
 	return c
 }
@@ -174,6 +187,9 @@ func (c Config) check() error {
 	}
 	if c.Gossip < 0 {
 		return fmt.Errorf("signer: gossip: expected a time above zero, found %s", c.Gossip)
+	}
+	if c.Poll < 0 {
+		return fmt.Errorf("signer: poll: expected a time above zero, found %s", c.Poll)
 	}
 	for name := range c.Peers {
 		if err := name.Check(); err != nil || name == canon.Any || name == c.Self {

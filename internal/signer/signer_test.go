@@ -81,6 +81,10 @@ func TestEachServiceAnswersItsCallersOnly(t *testing.T) {
 			_, err := strongroomv1.NewSignerServiceClient(w.dial("node-1", k)).AttestAddress(ctx, &strongroomv1.AttestAddressRequest{})
 			return err
 		},
+		"balances": func(k ed25519.PrivateKey) error {
+			_, err := strongroomv1.NewSignerServiceClient(w.dial("node-1", k)).StateBalances(ctx, &strongroomv1.StateBalancesRequest{})
+			return err
+		},
 		"keygen": func(k ed25519.PrivateKey) error {
 			_, err := strongroomv1.NewSignerServiceClient(w.dial("node-1", k)).JoinKeygen(ctx, &strongroomv1.JoinKeygenRequest{})
 			return err
@@ -134,12 +138,12 @@ func TestEachServiceAnswersItsCallersOnly(t *testing.T) {
 			return err
 		},
 	}
-	all := []string{"status", "certificate", "reserve", "sign", "attest", "keygen", "statement", "intents", "deliver", "health", "statements", "share", "compare", "fetch", "submit", "chain"}
+	all := []string{"status", "certificate", "reserve", "sign", "attest", "keygen", "statement", "intents", "deliver", "health", "statements", "share", "compare", "fetch", "submit", "chain", "balances"}
 	if len(all) != len(calls) {
 		t.Fatalf("expected %d calls, found %d", len(all), len(calls))
 	}
 	for caller, may := range map[string][]string{
-		"front":        {"status", "certificate", "reserve", "sign", "attest", "keygen", "health", "submit", "chain"},
+		"front":        {"status", "certificate", "reserve", "sign", "attest", "keygen", "health", "submit", "chain", "balances"},
 		"device alice": {"status", "certificate", "statement", "intents", "health", "statements", "submit", "chain"},
 		"node-2":       {"status", "certificate", "deliver", "health", "statements", "share", "compare", "fetch", "submit", "chain"},
 		"acme":         {},

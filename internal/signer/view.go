@@ -20,6 +20,7 @@ import (
 // facts are what the guard asks of the ledger; *ledger.Index answers under the lock, *ledger.Ledger takes it.
 type facts interface {
 	HighestIndex(wallet, account canon.Name, branch uint64) int64
+	IntentSeen(intent canon.Digest) (canon.Time, bool)
 	Statements(object canon.Digest) []canon.Signed
 	Recorded() int
 	Frozen(now canon.Time, lapse uint64) (approval.Freeze, bool)
@@ -35,7 +36,7 @@ func (s *Signer) view(f facts, chain *amendment.Chain, versions *book.Versions) 
 	required := append(versions.Required(canon.TimeOf(now), delays.BookCooldown), s.missed.required(chain, versions)...)
 	return guard.View{
 		Charter: chain.Current(), Book: required, Valid: chain.CheckValid, Now: now, Key: s.groupKey,
-		HighestIndex: f.HighestIndex, Statements: f.Statements, Revoked: f.Revoked,
+		HighestIndex: f.HighestIndex, FirstSeen: f.IntentSeen, Statements: f.Statements, Revoked: f.Revoked,
 		Frozen: func() (approval.Freeze, bool) { return f.Frozen(canon.TimeOf(now), delays.FreezeLapse) },
 	}
 }
@@ -58,13 +59,19 @@ func (limits) Spends(c *charter.Charter, r *canon.Reservation) []policy.Spend {
 	return policy.SpendsOf(c, r)
 }
 
-func (limits) Check(c *charter.Charter, r *canon.Reservation, spends []policy.Spend) error {
+func (limits) Check(c *charter.Charter, r *canon.Reservation, spends ledger.Spends) error {
 	var failures refusal.List
 	at := policy.IntervalOf(c, r.Withdrawal, r.Stamp, r.Until)
 	for i, charge := range r.Charges {
-		failures.Join("limit", fmt.Sprintf("charges[%d]", i), policy.CheckLimit(c, charge, at, spends))
+		failures.Join("limit", fmt.Sprintf("charges[%d]", i), policy.CheckLimit(c, charge, at, spends.Since(charge, reach(c, charge, at))))
 	}
 	return failures.Err()
+}
+
+// reach returns the second before which no spend ends that counts in a window of the charge's limit that touches the interval.
+func reach(c *charter.Charter, charge canon.Charge, at policy.Interval) canon.Time {
+	limit, _ := c.Limit(charge.Limit)
+	return at.From - min(at.From, canon.Time(limit.Window))
 }
 
 // OpenLedger opens the signer's ledger in dir, which follows the amendments of the genesis charter c. It makes a new one only for a signer that holds no share yet: one that does has said

@@ -113,6 +113,7 @@ type setUp struct {
 	gossip  time.Duration
 	others  []canon.Name // signers outside the roster, which do not run
 	genesis func(*canon.Genesis)
+	config  func(*signer.Config)
 	build   map[canon.Name]canon.Digest
 }
 
@@ -253,6 +254,9 @@ func (w *world) newNode(name canon.Name, addresses map[canon.Name]string, s setU
 		Charter: w.charter, Self: name, Identity: edKey(string(name)), Shares: store, Ledger: l, Peers: peers,
 		Log: slog.New(n.heard), Now: w.clock, Parameters: s.params, Gossip: s.gossip, Build: s.build[name],
 	}
+	if s.config != nil {
+		s.config(&n.config)
+	}
 	if s.engine != nil {
 		n.config.Engine = s.engine(name)
 	}
@@ -308,10 +312,12 @@ func (w *world) genesis() canon.Genesis {
 		Clients: []canon.Client{{Name: "acme", Label: "acme", Keys: []canon.PublicKey{edPublic("acme")},
 			Devices: []canon.PublicKey{edPublic("device acme")}}},
 		Rules: []canon.Rule{{Name: "small", Clients: anyone, Accounts: anyone, Wallets: anyone, Action: canon.ActionAllow, Expiry: 3600, Signing: 600,
+			To:      []canon.Target{{Kind: canon.TargetBook}},
 			Amounts: []canon.AssetAmount{{Asset: eth, Amount: ether(6)}, {Asset: btc, Amount: canon.AmountOf(1_000_000)}},
 			FeeCaps: []canon.AssetAmount{{Asset: eth, Amount: canon.AmountOf(1e16)}, {Asset: btc, Amount: canon.AmountOf(50_000)}},
 			Limits:  []canon.Name{"btc-day", "eth-day"}},
 			{Name: "large", Clients: anyone, Accounts: anyone, Wallets: anyone, Action: canon.ActionApprove, Quorum: two, Expiry: 3600, Signing: 600,
+				To:      []canon.Target{{Kind: canon.TargetBook}},
 				Amounts: []canon.AssetAmount{{Asset: eth, Amount: ether(9)}},
 				FeeCaps: []canon.AssetAmount{{Asset: eth, Amount: canon.AmountOf(1e16)}}, Limits: []canon.Name{"eth-day"}}},
 	}
@@ -338,6 +344,7 @@ type payment struct {
 	ether int64
 	// approve holds who approves; from 7 ether on two must.
 	approve []canon.Name
+	facts   func(*canon.Intent) // adds statements to the intent
 }
 
 // evidence is what a coordinator gathers for the payment.
@@ -364,8 +371,12 @@ func (w *world) evidence(p payment) []byte {
 	check(t, err)
 	signed, err := approval.NewRawSigner(edKey("acme")).Sign(canon.KindRequest, document, approval.NamespaceRequest)
 	check(t, err)
-	intent, err := canon.Encode(canon.Intent{Organisation: w.charter.Organisation(), Withdrawal: request.WithdrawalID(), Request: signed, Rule: rule.Name, Quorum: rule.Quorum,
-		CharterNumber: w.charter.Number(), Charter: w.charter.Digest(), Mode: canon.Template, FeeCap: request.FeeCap, NotAfter: request.NotAfter})
+	doc := canon.Intent{Organisation: w.charter.Organisation(), Withdrawal: request.WithdrawalID(), Request: signed, Rule: rule.Name, Quorum: rule.Quorum,
+		CharterNumber: w.charter.Number(), Charter: w.charter.Digest(), Mode: canon.Template, FeeCap: request.FeeCap, NotAfter: request.NotAfter}
+	if p.facts != nil {
+		p.facts(&doc)
+	}
+	intent, err := canon.Encode(doc)
 	check(t, err)
 	transaction, err := ethereum.Build(ethereum.BuildParams{ChainID: 1337, Nonce: p.nonce, Tip: big.NewInt(1e9), FeeCap: big.NewInt(5e10), Gas: 21_000,
 		To: [20]byte(p.to), Value: ether(p.ether).Int()})
@@ -393,7 +404,7 @@ func (w *world) reserving(evidence []byte, valid func(uint64, canon.Digest) erro
 	t := w.t
 	t.Helper()
 	view := w.view()
-	view.Valid = valid
+	view.Valid = valid // and no delay: a signer knows when it saw the intent
 	s, err := guard.Check(evidence, view)
 	check(t, err)
 	now := canon.TimeOf(w.clock())

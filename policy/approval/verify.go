@@ -17,9 +17,11 @@ const (
 	NamespaceRequest  = "strongroom-request@v1"
 )
 
-// VerifyRequest verifies a client's request: the signature by the requester, raw or in OpenSSH's format, that the requester is a key of
-// the client, that the account is the client's, of an omnibus wallet as of any other, and that the wallet is on the request's chain and
-// holds the account. It does not judge time: see CheckRequestTime. The error is a *refusal.Refusal with every check that failed.
+// VerifyRequest verifies a client's request: the signature by the requester, raw or in OpenSSH's format, that the requester may ask for it, that
+// the account is the client's and not the pool of an omnibus wallet, that the wallet is on the request's chain and holds the account, and that
+// every output said to be the account's own names such a wallet too; whether its address is, package guard derives. The requester is a key of
+// the client, or one of a treasury desk, which moves assets between wallets of one account and asks for nothing else. It does not judge time: see
+// CheckRequestTime. The error is a *refusal.Refusal with every check that failed.
 func VerifyRequest(c *charter.Charter, s canon.Signed) (*canon.Request, error) {
 	const rule = "request"
 	var r canon.Request
@@ -33,23 +35,59 @@ func VerifyRequest(c *charter.Charter, s canon.Signed) (*canon.Request, error) {
 	if r.Organisation != c.Organisation() {
 		l.Add(rule, "organisation", c.Organisation().String(), r.Organisation.String())
 	}
-	if owner, ok := c.ClientByKey(r.Requester); !ok || owner.Name != r.Client {
-		l.Add(rule, "requester", "a key of client "+string(r.Client), describe(owner.Name, r.Requester.String()))
-	}
-	if a, ok := c.Account(r.Account); !ok || a.Client != r.Client {
+	verifyRequester(&l, c, &r)
+	a, ok := c.Account(r.Account)
+	if !ok || a.Client != r.Client {
 		l.Add(rule, "account", "an account of client "+string(r.Client), describe(a.Client, string(r.Account)))
 	}
-	w, ok := c.Wallet(r.Wallet)
-	if !ok || !charter.Covers(w.Accounts, r.Account) {
-		l.Add(rule, "wallet", "a wallet that holds account "+string(r.Account), string(r.Wallet))
+	if a.Kind == canon.Pool {
+		l.Add(rule, "account", "an account whose assets somebody owns", "the pool "+string(a.Name)+", from which nobody withdraws")
 	}
-	if ok && w.Chain != r.Chain {
-		l.Add(rule, "chain", "the wallet's, "+string(w.Chain), string(r.Chain))
+	verifyWallet(&l, c, &r, "", r.Wallet)
+	for i, o := range r.Outputs {
+		if o.Own != nil {
+			verifyWallet(&l, c, &r, fmt.Sprintf("outputs[%d].own.", i), o.Own.Wallet)
+		}
 	}
 	if err := l.Err(); err != nil {
 		return nil, err
 	}
 	return &r, nil
+}
+
+// verifyRequester asks whether the requester is a key of the client's, or of a desk that may ask for what the request asks for.
+func verifyRequester(l *refusal.List, c *charter.Charter, r *canon.Request) {
+	const rule = "request"
+	if client, ok := c.Client(r.Client); ok && client.Treasury {
+		l.Add(rule, "client", "a client that owns assets", "the treasury desk "+string(r.Client))
+	}
+	owner, ok := c.ClientByKey(r.Requester)
+	if !ok || owner.Name != r.Client && !owner.Treasury {
+		l.Add(rule, "requester", "a key of client "+string(r.Client)+", or of a treasury desk", describe(owner.Name, r.Requester.String()))
+	}
+	if !owner.Treasury {
+		return
+	}
+	if r.Call != nil {
+		l.Add(rule, "call", "none of treasury desk "+string(owner.Name)+", which moves assets between wallets of one account", "a contract call")
+	}
+	for i, o := range r.Outputs {
+		if o.Own == nil {
+			l.Add(rule, fmt.Sprintf("outputs[%d].own", i), "an address of account "+string(r.Account)+", to which alone treasury desk "+string(owner.Name)+" moves assets", "an outside address")
+		}
+	}
+}
+
+// verifyWallet asks whether a wallet of the request, whose fields the refusal puts at, is on its chain and holds its account.
+func verifyWallet(l *refusal.List, c *charter.Charter, r *canon.Request, at string, name canon.Name) {
+	const rule = "request"
+	w, ok := c.Wallet(name)
+	if _, holds := c.Holder(w, r.Account); !ok || !holds {
+		l.Add(rule, at+"wallet", "a wallet that holds account "+string(r.Account), string(name))
+	}
+	if ok && w.Chain != r.Chain {
+		l.Add(rule, at+"chain", "the wallet's, "+string(w.Chain), string(r.Chain))
+	}
 }
 
 // describe names a thing and whose it is, if anybody's.

@@ -100,7 +100,7 @@ func TestWhatAFileDoesNotSayRightHasAPlace(t *testing.T) {
 		"another key":      {payment + expect + "naem = \"x\"\n", "9:1", "cases.naem"},
 		"no case":          {"about = \"\"\n", "", "cases"},
 		"no verdict":       {payment, "1:1", "cases[0].expect.verdict"},
-		"another verdict":  {payment + "expect = { verdict = \"perhaps\" }", "8:12", "allow, deny or approve"},
+		"another verdict":  {payment + "expect = { verdict = \"perhaps\" }", "8:12", "allow, deny, approve or hold"},
 		"no payment":       {strings.Replace(payment, "amount", "fee_cap", 1) + "call = { name = \"x\" }\n" + expect, "1:1", "one of to with amount"},
 		"name twice":       {payment + expect + payment + expect, "10:1", "a name of its own"},
 		"unknown client":   {strings.Replace(payment, `"fund-a"`, `"fund-z"`, 1) + expect, "3:1", "cases[0].client"},
@@ -113,6 +113,12 @@ func TestWhatAFileDoesNotSayRightHasAPlace(t *testing.T) {
 		"unknown limit":    {payment + "spends = [{ limit = \"day\", amount = \"1 BTC\", ago = \"1h\" }]\n" + expect, "8:13", "spends[0].limit"},
 		"limit in another": {payment + "spends = [{ limit = \"eth-day\", amount = \"1 BTC\", ago = \"1h\" }]\n" + expect, "8:32", "spends[0].amount"},
 		"time of no unit":  {payment + "spends = [{ limit = \"btc-day\", amount = \"1 BTC\", ago = \"1\" }]\n" + expect, "8:50", "spends[0].ago"},
+		"follows nothing":  {payment + "follows = [{ case = \"two\", ago = \"1h\" }]\n" + expect, "8:14", "follows[0].case"},
+		"price of no pair": {payment + "prices = [\"BTC 1 XXX\"]\n" + expect, "8:11", "prices[0]"},
+		"no authority":     {payment + "clearances = [{ authority = \"none\" }]\n" + expect, "8:17", "clearances[0].authority"},
+		"balance twice":    {payment + "balances = [{ wallet = \"btc-hot\", amount = \"1 BTC\" }, { wallet = \"btc-hot\", amount = \"1 BTC\" }]\n" + expect, "8:77", "balances[1].amount"},
+		"own wallet":       {strings.Replace(payment, "to = \"bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080\"", "to_wallet = \"eth-hot\"", 1) + expect, "6:1", "cases[0].to_wallet"},
+		"asked for nobody": {payment + "asked_after = \"1h\"\n" + expect, "9:1", "expect"},
 		"unknown rule":     {payment + "expect = { verdict = \"approve\", rule = \"lagre\" }", "8:33", "expect.rule"},
 		"unknown entry":    {"[[book]]\naddress = \"x\"\nclient = \"fund-a\"\n" + payment + expect, "2:1", "book[0].address"},
 	} {
@@ -128,6 +134,29 @@ func TestWhatAFileDoesNotSayRightHasAPlace(t *testing.T) {
 		if tt.where != "" && e.Position.String() != tt.where {
 			t.Errorf("%s: expected it at %s, found %v", name, tt.where, err)
 		}
+	}
+}
+
+func TestACaseThatFollowsAnotherCanBeAskedAlone(t *testing.T) {
+	t.Parallel()
+	const chain = payment + "expect = { verdict = \"allow\" }\n" + `
+[[cases]]
+name = "two"
+client = "fund-a"
+account = "fund-a-main"
+wallet = "btc-hot"
+to = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+amount = "0.01 BTC"
+follows = [{ case = "one", ago = "1h" }]
+expect = { verdict = "deny" }
+`
+	f, err := cases.Read([]byte(chain))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := f.Question(example(t), f.Cases[1])
+	if err != nil || len(q.Spends) == 0 {
+		t.Errorf("expected what the first case takes from limits, found %+v, %v", q.Spends, err)
 	}
 }
 

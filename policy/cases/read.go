@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/BurntSushi/toml"
 
+	"github.com/strongroom/strongroom/policy/explain"
 	"github.com/strongroom/strongroom/policy/source"
 	"github.com/strongroom/strongroom/proto/canon"
 )
@@ -22,7 +22,7 @@ var Example string
 const (
 	MaxText  = 4 << 20 // bytes
 	maxCases = 10_000
-	maxList  = 1000 // spends, payments, approvals, entries of the book
+	maxList  = 1000 // spends, payments, approvals, statements, entries of the book
 )
 
 // File is a decoded file of cases.
@@ -33,8 +33,9 @@ type File struct {
 	Policy bool
 	Cases  []Case
 
-	book  []entryText
-	where *source.Map
+	book   []entryText
+	prices []string
+	where  *source.Map
 }
 
 // Case is one request with what is expected of it.
@@ -48,7 +49,7 @@ type Case struct {
 	index int
 }
 
-// Verdict is what a request comes to.
+// Verdict is what a request comes to, or a charter.
 type Verdict string
 
 // Verdicts.
@@ -56,16 +57,22 @@ const (
 	Allow   Verdict = "allow"
 	Deny    Verdict = "deny"
 	Approve Verdict = "approve"
+	Hold    Verdict = "hold" // neither yet: by what only the service knows
+
+	Accepted Verdict = "accepted" // of a charter
+	Refused  Verdict = "refused"
 )
 
-func verdictOf(a canon.Action) Verdict {
-	switch a {
-	case canon.ActionAllow:
+func verdictOf(a explain.Answer) Verdict {
+	switch {
+	case a.Action != canon.ActionAllow && a.Action != canon.ActionApprove:
+		return Deny
+	case len(a.Held) > 0:
+		return Hold
+	case a.Action == canon.ActionAllow:
 		return Allow
-	case canon.ActionApprove:
-		return Approve
 	}
-	return Deny
+	return Approve
 }
 
 // Error is what is wrong with a file, and where.
@@ -89,72 +96,6 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-type fileText struct {
-	Charter string         `toml:"charter"`
-	About   string         `toml:"about"`
-	Sources []string       `toml:"sources"`
-	Policy  toml.Primitive `toml:"policy"`
-	Book    []entryText    `toml:"book"`
-	Cases   []caseText     `toml:"cases"`
-}
-
-type entryText struct {
-	Address string     `toml:"address"`
-	Client  canon.Name `toml:"client"`
-	Account canon.Name `toml:"account"`
-}
-
-type caseText struct {
-	Name     string       `toml:"name"`
-	Example  string       `toml:"example"`
-	Vendor   string       `toml:"vendor"`
-	Differs  string       `toml:"differs"`
-	Client   canon.Name   `toml:"client"`
-	Account  canon.Name   `toml:"account"`
-	Wallet   canon.Name   `toml:"wallet"`
-	To       string       `toml:"to"`
-	Amount   string       `toml:"amount"`
-	Pays     []Payment    `toml:"pays"`
-	Call     *Call        `toml:"call"`
-	FeeCap   string       `toml:"fee_cap"`
-	At       time.Time    `toml:"at"`
-	Spends   []spendText  `toml:"spends"`
-	Approved []canon.Name `toml:"approved_by"`
-	Rejected []canon.Name `toml:"rejected_by"`
-	Expect   expectText   `toml:"expect"`
-}
-
-// Payment is an amount to an address, both as people write them.
-type Payment struct {
-	To     string `toml:"to"`
-	Amount string `toml:"amount"`
-}
-
-// Call is a contract call, by its name in the charter or by contract and signature.
-type Call struct {
-	Name      canon.Name `toml:"name"`
-	Contract  string     `toml:"contract"`
-	Signature string     `toml:"signature"`
-	Arguments []string   `toml:"arguments"`
-	Value     string     `toml:"value"`
-}
-
-type spendText struct {
-	Limit   canon.Name `toml:"limit"`
-	Amount  string     `toml:"amount"`
-	Ago     string     `toml:"ago"`
-	Signing string     `toml:"signing"`
-}
-
-type expectText struct {
-	Verdict Verdict    `toml:"verdict"`
-	Rule    canon.Name `toml:"rule"`
-	Refused string     `toml:"refused"`
-	Quorum  *bool      `toml:"quorum_met"`
-	FeeCap  string     `toml:"fee_cap"`
-	Expiry  string     `toml:"expiry"`
-}
-
 // Read decodes a file of cases. It asks no charter: what the cases name is looked up by Run. The error is an *Error, or several joined.
 func Read(text []byte) (*File, error) {
 	if len(text) > MaxText {
@@ -166,7 +107,7 @@ func Read(text []byte) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &File{Charter: t.Charter, Policy: meta.IsDefined("policy"), book: t.Book, where: where}
+	f := &File{Charter: t.Charter, Policy: meta.IsDefined("policy"), book: t.Book, prices: t.Prices, where: where}
 	var errs []error
 	for _, key := range meta.Undecoded() {
 		if key[0] != "policy" {
@@ -179,6 +120,9 @@ func Read(text []byte) (*File, error) {
 	}
 	if len(t.Book) > maxList {
 		errs = append(errs, f.at("book", fmt.Errorf("expected at most %d entries, found %d", maxList, len(t.Book))))
+	}
+	if len(t.Prices) > maxList {
+		errs = append(errs, f.at("prices", fmt.Errorf("expected at most %d, found %d", maxList, len(t.Prices))))
 	}
 	names := map[string]bool{}
 	for i, c := range t.Cases[:min(len(t.Cases), maxCases)] {
@@ -226,37 +170,4 @@ func syntax(err error) error {
 // at is an error about a field.
 func (f *File) at(field string, err error) error {
 	return &Error{f.where.Find(field), field, err}
-}
-
-// complete asks of a case what needs no charter.
-func (f *File) complete(i int, c caseText, names map[string]bool) (errs []error) {
-	field := fmt.Sprintf("cases[%d]", i)
-	need := func(ok bool, name, expected, found string) {
-		if !ok {
-			errs = append(errs, f.at(field+name, fmt.Errorf("expected %s, found %s", expected, found)))
-		}
-	}
-	need(c.Name != "", ".name", "a name", "none")
-	need(!names[c.Name], ".name", "a name of its own", fmt.Sprintf("%q twice", c.Name))
-	names[c.Name] = true
-	single := c.To != "" || c.Amount != ""
-	several, ways := len(c.Pays) > 0, 0
-	for _, way := range []bool{single, several, c.Call != nil} {
-		if way {
-			ways++
-		}
-	}
-	need(ways == 1, "", "one of to with amount, pays, or call", fmt.Sprint(ways))
-	for name, n := range map[string]int{".pays": len(c.Pays), ".spends": len(c.Spends), ".approved_by": len(c.Approved), ".rejected_by": len(c.Rejected)} {
-		need(n <= maxList, name, fmt.Sprintf("at most %d", maxList), fmt.Sprint(n))
-	}
-	switch c.Expect.Verdict {
-	case Allow, Deny, Approve:
-	default:
-		need(false, ".expect.verdict", "allow, deny or approve", fmt.Sprintf("%q", c.Expect.Verdict))
-	}
-	need(c.Expect.Refused == "" || c.Expect.Verdict == Deny, ".expect.refused", "it with verdict deny only", string(c.Expect.Verdict))
-	need(c.Expect.Quorum == nil || c.Expect.Verdict == Approve, ".expect.quorum_met", "it with verdict approve only", string(c.Expect.Verdict))
-	need(c.Expect.Quorum != nil || len(c.Approved)+len(c.Rejected) == 0, ".expect", "quorum_met, where somebody approves or rejects", "none")
-	return errs
 }

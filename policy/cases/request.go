@@ -1,12 +1,11 @@
 package cases
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/strongroom/strongroom/policy"
 	"github.com/strongroom/strongroom/policy/charter"
@@ -14,7 +13,6 @@ import (
 	"github.com/strongroom/strongroom/policy/source"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/wallets"
-	"github.com/strongroom/strongroom/wallets/ethereum"
 )
 
 // maker makes questions of cases, and collects what is wrong with them.
@@ -22,6 +20,7 @@ type maker struct {
 	*File
 	c      *charter.Charter
 	assets map[string][]canon.Asset
+	taken  map[string]taken // by cases that ran
 	errs   []error
 }
 
@@ -33,7 +32,7 @@ func (m *maker) note(err error, format string, args ...any) bool {
 }
 
 func newMaker(f *File, c *charter.Charter) *maker {
-	m := &maker{File: f, c: c, assets: map[string][]canon.Asset{}}
+	m := &maker{File: f, c: c, assets: map[string][]canon.Asset{}, taken: map[string]taken{}}
 	for _, a := range c.Genesis().Assets {
 		m.assets[string(a.Symbol)] = append(m.assets[string(a.Symbol)], a)
 		m.assets[string(a.ID)] = append(m.assets[string(a.ID)], a)
@@ -42,12 +41,20 @@ func newMaker(f *File, c *charter.Charter) *maker {
 	return m
 }
 
-// Order is a request that somebody may make, as people write it.
+// Order is a request that somebody may make, as people write it, and what others state about it.
 type Order struct {
 	Client, Account, Wallet canon.Name
 	Pays                    []Payment
 	Call                    *Call  // instead of payments
 	FeeCap                  string // empty: as much as the rule allows
+
+	Groups     []canon.Name // of the address book, in which all payees are
+	Prices     []string     // as in "BTC 60000 USD"
+	Attributes []Attribute
+	Clearances []Clearance
+	Balances   []Holding
+	// Circumstances are nil if nobody asks for them.
+	Circumstances *policy.Circumstances
 }
 
 // Ask makes a question of an order that is made at a second. The error names every field that the charter cannot make sense of.
@@ -56,18 +63,38 @@ func Ask(c *charter.Charter, o Order, at canon.Time) (explain.Question, error) {
 	if (len(o.Pays) > 0) == (o.Call != nil) {
 		return explain.Question{}, errors.New("request: expected payments or a call, found both or none")
 	}
-	q := m.question("request", caseText{Client: o.Client, Account: o.Account, Wallet: o.Wallet, Pays: o.Pays, Call: o.Call, FeeCap: o.FeeCap, At: at.At()})
+	q := m.question("request", caseText{Client: o.Client, Account: o.Account, Wallet: o.Wallet, Pays: o.Pays, Call: o.Call, FeeCap: o.FeeCap, At: at.At(),
+		Prices: o.Prices, Attributes: o.Attributes, Clearances: o.Clearances, Balances: o.Balances})
+	q.Circumstances = o.Circumstances
+	if len(o.Groups) > 0 {
+		q.Destinations = make([]canon.Destination, len(q.Request.Outputs))
+		for i, out := range q.Request.Outputs {
+			if out.Own == nil {
+				q.Destinations[i].Groups = slices.Compact(slices.Sorted(slices.Values(o.Groups)))
+			}
+		}
+	}
 	return q, errors.Join(m.errs...)
 }
 
 // Question makes a question of the case, as Run does.
 func (f *File) Question(c *charter.Charter, k Case) (explain.Question, error) {
 	m := newMaker(f, c)
-	q := m.question(fmt.Sprintf("cases[%d]", k.index), k.text)
+	q := m.ask(k)
 	return q, errors.Join(m.errs...)
 }
 
-// question looks up in the charter what a case names.
+// ask makes the question of a case, with what the cases that it follows took from limits.
+func (m *maker) ask(k Case) explain.Question {
+	field := fmt.Sprintf("cases[%d]", k.index)
+	q := m.question(field, k.text)
+	for j, s := range k.text.Follows {
+		q.Spends = append(q.Spends, m.follow(q.At, s, fmt.Sprintf("%s.follows[%d]", field, j))...)
+	}
+	return q
+}
+
+// question makes a question of what a case says by itself.
 func (m *maker) question(field string, t caseText) explain.Question {
 	g := m.c.Genesis()
 	at := g.NotBefore + (g.NotAfter-g.NotBefore)/2
@@ -76,6 +103,7 @@ func (m *maker) question(field string, t caseText) explain.Question {
 	}
 	r := &canon.Request{Organisation: m.c.Organisation(), Client: t.Client, Account: t.Account, Wallet: t.Wallet, RequestID: "case", NotBefore: at,
 		FeeCap: canon.Amount(slices.Repeat([]byte{0xff}, 32))}
+	q := explain.Question{Charter: m.c, Facts: policy.FactsOf(r), At: at, Known: m.payees(t)}
 	client, ok := m.c.Client(t.Client)
 	m.known(ok, field+".client", "client", t.Client)
 	if len(client.Keys) > 0 {
@@ -84,22 +112,16 @@ func (m *maker) question(field string, t caseText) explain.Question {
 	_, ok = m.c.Account(t.Account)
 	m.known(ok, field+".account", "account", t.Account)
 	wallet, ok := m.c.Wallet(t.Wallet)
-	q := explain.Question{Charter: m.c, Request: r, At: at, Known: m.payees(t)}
 	if !m.known(ok, field+".wallet", "wallet", t.Wallet) {
 		return q
 	}
 	r.Chain = wallet.Chain
 	chain, _ := m.c.Chain(wallet.Chain)
-	pays := t.Pays
-	if t.To != "" || t.Amount != "" {
-		pays = []Payment{{t.To, t.Amount}}
+	for j, p := range t.Pays {
+		r.Outputs = append(r.Outputs, m.output(chain, p, fmt.Sprintf("%s.pays[%d]", field, j)))
 	}
-	for j, p := range pays {
-		at := fmt.Sprintf("%s.pays[%d]", field, j)
-		if len(t.Pays) == 0 {
-			at = field
-		}
-		r.Outputs = append(r.Outputs, m.output(chain, p, at))
+	if (t.Payment != Payment{}) {
+		r.Outputs = append(r.Outputs, m.output(chain, t.Payment, field))
 	}
 	if t.Call != nil {
 		r.Call = m.call(chain, *t.Call, field+".call")
@@ -112,8 +134,9 @@ func (m *maker) question(field string, t caseText) explain.Question {
 		m.note(err, "%s.fee_cap", field)
 		r.FeeCap = a.Amount
 	}
+	m.facts(&q, t, field)
 	for j, s := range t.Spends {
-		q.Spends = append(q.Spends, m.spend(at, j, s, fmt.Sprintf("%s.spends[%d]", field, j)))
+		q.Spends = append(q.Spends, m.spend(q, j, s, fmt.Sprintf("%s.spends[%d]", field, j)))
 	}
 	m.people(t, field)
 	return q
@@ -128,21 +151,46 @@ func (m *maker) known(ok bool, field, kind string, name canon.Name) bool {
 
 // people demands that approvals are of officers or clients: a misspelt name would count for nobody and go unseen.
 func (m *maker) people(t caseText, field string) {
-	for name, list := range map[string][]canon.Name{"approved_by": t.Approved, "rejected_by": t.Rejected} {
-		for j, n := range list {
+	check := func(list string, names []canon.Name) {
+		for j, n := range names {
 			_, officer := m.c.Officer(n)
 			_, client := m.c.Client(n)
-			m.known(officer || client, fmt.Sprintf("%s.%s[%d]", field, name, j), "officer or client", n)
+			m.known(officer || client, fmt.Sprintf("%s.%s[%d]", field, list, j), "officer or client", n)
 		}
 	}
+	check("approved_by", officers(t.Approved))
+	check("rejected_by", t.Rejected)
 }
 
 func (m *maker) output(chain canon.Chain, p Payment, field string) canon.Output {
-	address, err := wallets.ParseAddress(chain, p.To)
-	m.note(err, "%s.to", field)
+	out := canon.Output{}
+	if p.ToWallet != "" {
+		out.Address, out.Own = m.own(chain, p.ToWallet, field+".to_wallet"), &canon.OwnAddress{Wallet: p.ToWallet}
+	} else {
+		address, err := wallets.ParseAddress(chain, p.To)
+		m.note(err, "%s.to", field)
+		out.Address = address
+	}
 	a, err := m.amount(p.Amount, chain.ID)
 	m.note(err, "%s.amount", field)
-	return canon.Output{Address: address, Asset: a.Asset, Amount: a.Amount}
+	out.Asset, out.Amount = a.Asset, a.Amount
+	return out
+}
+
+// own stands for an address of the account's in a wallet: which one only those know who have the wallet's key, and no rule asks.
+func (m *maker) own(chain canon.Chain, name canon.Name, field string) []byte {
+	wallet, ok := m.c.Wallet(name)
+	if !m.known(ok, field, "wallet", name) {
+		return nil
+	}
+	if wallet.Chain != chain.ID {
+		m.note(fmt.Errorf("expected a wallet on %s, found %s on %s", chain.ID, name, wallet.Chain), "%s", field)
+	}
+	hash := sha256.Sum256([]byte(name))
+	if chain.Kind == canon.Bitcoin {
+		return append([]byte{0, 20}, hash[:20]...)
+	}
+	return hash[:20]
 }
 
 // amount reads "0.5 BTC" or "0.5 bip122:.../slip44:0". A symbol stands for the asset of the chain.
@@ -157,141 +205,4 @@ func (m *maker) amount(text string, chain canon.ChainID) (canon.AssetAmount, err
 	}
 	amount, err := wallets.ParseAmount(number, found[0])
 	return canon.AssetAmount{Asset: found[0].ID, Amount: amount}, err
-}
-
-// call makes a call by an entry of the charter, or by contract and signature: also one that no charter lets through.
-func (m *maker) call(chain canon.Chain, t Call, field string) *canon.Call {
-	out := &canon.Call{}
-	signature := t.Signature
-	var rules []canon.ArgumentRule
-	if t.Name != "" {
-		entry, ok := m.c.Call(t.Name)
-		if !m.known(ok, field+".name", "contract call", t.Name) {
-			return out
-		}
-		if t.Contract != "" || t.Signature != "" {
-			m.note(errors.New("expected a name, or contract and signature, found both"), "%s", field)
-		}
-		out.To, signature, rules = entry.Contract, entry.Signature, entry.Arguments
-	} else {
-		address, err := wallets.ParseAddress(chain, t.Contract)
-		m.note(err, "%s.contract", field)
-		out.To = address
-	}
-	f, err := ethereum.ParseSignature(signature)
-	if !m.note(err, "%s.signature", field) {
-		return out
-	}
-	if len(t.Arguments) != len(f.Types) {
-		m.note(fmt.Errorf("expected %d, one for each of %s, found %d", len(f.Types), f, len(t.Arguments)), "%s.arguments", field)
-		return out
-	}
-	call := &ethereum.ContractCall{Selector: f.Selector}
-	for i, text := range t.Arguments {
-		w, err := m.word(chain, f.Types[i], rules, i, text)
-		m.note(err, "%s.arguments[%d]", field, i)
-		call.Words = append(call.Words, w)
-	}
-	out.Data = call.Data()
-	if t.Value != "" {
-		a, err := m.amount(t.Value, chain.ID)
-		if coin, _ := m.c.NativeAsset(chain.ID); err == nil && a.Asset != coin.ID {
-			err = fmt.Errorf("expected an amount of %s, found %q", coin.Symbol, t.Value)
-		}
-		m.note(err, "%s.value", field)
-		out.Value = a.Amount
-	}
-	return out
-}
-
-// word reads an argument; a number that the charter counts as an asset may be an amount of it.
-func (m *maker) word(chain canon.Chain, kind ethereum.Type, rules []canon.ArgumentRule, i int, text string) ([32]byte, error) {
-	if !kind.IsNumber() || !strings.Contains(text, " ") {
-		return kind.ParseWord(text, chain)
-	}
-	var w [32]byte
-	a, err := m.amount(text, chain.ID)
-	if err != nil {
-		return w, err
-	}
-	if i < len(rules) && len(rules[i].Pays) == 1 && rules[i].Pays[0] != a.Asset {
-		return w, fmt.Errorf("expected an amount of %s, found %q", rules[i].Pays[0], text)
-	}
-	a.Amount.Int().FillBytes(w[:])
-	return w, kind.Check(w)
-}
-
-// spend makes an earlier reservation, each of another withdrawal.
-func (m *maker) spend(now canon.Time, i int, t spendText, field string) policy.Spend {
-	limit, ok := m.c.Limit(t.Limit)
-	if !m.known(ok, field+".limit", "limit", t.Limit) {
-		return policy.Spend{}
-	}
-	a, err := m.amount(t.Amount, limit.Asset.Chain())
-	if err == nil && a.Asset != limit.Asset {
-		err = fmt.Errorf("expected an amount of %s, that of limit %s, found %q", limit.Asset, limit.Name, t.Amount)
-	}
-	m.note(err, "%s.amount", field)
-	ago, err := duration(t.Ago)
-	if err == nil && canon.Time(ago) > now {
-		err = fmt.Errorf("expected a time after 1970, found %s before %s", t.Ago, now.At())
-	}
-	m.note(err, "%s.ago", field)
-	signing, err := uint64(0), error(nil)
-	if t.Signing != "" {
-		signing, err = duration(t.Signing)
-	}
-	m.note(err, "%s.signing", field)
-	stamp := now - canon.Time(min(ago, uint64(now)))
-	at := policy.IntervalOf(m.c, canon.Digest{0: 1, 30: byte(i >> 8), 31: byte(i)}, stamp, stamp+canon.Time(signing))
-	return policy.Spend{Limit: t.Limit, Amount: a.Amount.Int(), From: at.From, To: at.To, Withdrawal: at.Withdrawal}
-}
-
-// maxDuration is more than any window, so that no sum of times overflows.
-const maxDuration = 100 * 366 * 24 * time.Hour
-
-func duration(text string) (uint64, error) {
-	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 || d%time.Second != 0 || d > maxDuration {
-		return 0, fmt.Errorf("expected whole seconds with a unit as in \"72h\", found %.80q", text)
-	}
-	return uint64(d / time.Second), nil
-}
-
-// payees answers from the file's book; without one nobody asks.
-func (m *maker) payees(t caseText) func([]byte) bool {
-	if len(m.book) == 0 {
-		return nil
-	}
-	wallet, _ := m.c.Wallet(t.Wallet)
-	chain, _ := m.c.Chain(wallet.Chain)
-	return func(address []byte) bool {
-		return slices.ContainsFunc(m.book, func(e entryText) bool {
-			a, err := wallets.ParseAddress(chain, e.Address)
-			return err == nil && slices.Equal(a, address) && e.Client == t.Client && (e.Account == "" || e.Account == canon.Any || e.Account == t.Account)
-		})
-	}
-}
-
-// entries demands addresses that some chain of the charter has, and clients and accounts that the charter names.
-func (m *maker) entries() {
-	for i, e := range m.book {
-		field := fmt.Sprintf("book[%d]", i)
-		reads := func(c canon.Chain) bool { _, err := wallets.ParseAddress(c, e.Address); return err == nil }
-		if !slices.ContainsFunc(m.c.Genesis().Chains, reads) {
-			m.note(fmt.Errorf("expected an address of one of the charter's chains, found %.100q", e.Address), "%s.address", field)
-		}
-		_, ok := m.c.Client(e.Client)
-		m.known(ok, field+".client", "client", e.Client)
-		if e.Account != "" && e.Account != canon.Any {
-			_, ok := m.c.Account(e.Account)
-			m.known(ok, field+".account", "account", e.Account)
-		}
-	}
-}
-
-// units shows an amount as people write it.
-func (m *maker) units(id canon.AssetID, n *big.Int) string {
-	asset, _ := m.c.Asset(id)
-	return wallets.FormatAmount(canon.Amount(n.Bytes()), asset)
 }

@@ -16,6 +16,12 @@ type Charter struct {
 	number       uint64
 	digest       canon.Digest
 	index
+	programs
+}
+
+type priceKey struct {
+	asset    canon.AssetID
+	currency canon.Currency
 }
 
 // index finds the entries of a genesis by name and by key.
@@ -32,6 +38,8 @@ type index struct {
 	rules       map[canon.Name]canon.Rule
 	limits      map[canon.Name]canon.Limit
 	calls       map[canon.Name]canon.CallRule
+	authorities map[canon.Name]canon.Authority
+	prices      map[priceKey]canon.PriceSource
 	native      map[canon.ChainID]canon.Asset
 	signerKeys  map[canon.PublicKey]canon.Name
 	coordinator map[canon.PublicKey]canon.Coordinator
@@ -56,8 +64,8 @@ func Open(genesis []byte, pinned canon.Digest) (*Charter, error) {
 }
 
 // Succeed returns the charter that an amendment makes of c: state is the encoding of canon.Genesis that the amendment carries, digest the
-// amendment's. It checks form, Lint, that salt and address book stay and that shares stay usable, and nothing else: callers must only put verified
-// amendments in force.
+// amendment's. It checks form, Lint, that salt and address book stay, that shares stay usable and that limits count what they counted, and nothing
+// else: callers must only put verified amendments in force.
 func (c *Charter) Succeed(state []byte, digest canon.Digest) (*Charter, error) {
 	next := &Charter{organisation: c.organisation, number: c.number + 1, digest: digest}
 	if err := next.read(state); err != nil {
@@ -70,6 +78,9 @@ func (c *Charter) Succeed(state []byte, digest canon.Digest) (*Charter, error) {
 		return nil, err
 	}
 	if err := c.keepsShares(next); err != nil {
+		return nil, err
+	}
+	if err := c.keepsLimits(next); err != nil {
 		return nil, err
 	}
 	return next, nil
@@ -108,6 +119,25 @@ func (c *Charter) keepsShares(next *Charter) error {
 	return l.Err()
 }
 
+// keepsLimits refuses another unit, asset, currency or set of counters for a limit of the same name: what is recorded under it would count as
+// something else. A limit of another name counts from nothing.
+func (c *Charter) keepsLimits(next *Charter) error {
+	var l refusal.List
+	for i, v := range next.genesis.Limits {
+		old, ok := c.Limit(v.Name)
+		if !ok {
+			continue
+		}
+		shown := func(v canon.Limit) string {
+			return fmt.Sprintf("unit %d, asset %q, currency %q and per %v", v.Unit, v.Asset, v.Currency, v.Per)
+		}
+		if v.Unit != old.Unit || v.Asset != old.Asset || v.Currency != old.Currency || !slices.Equal(v.Per, old.Per) {
+			l.Add("limits", fmt.Sprintf("state.limits[%d]", i), shown(old)+" as before: give another limit another name", shown(v))
+		}
+	}
+	return l.Err()
+}
+
 func (c *Charter) read(state []byte) error {
 	if err := canon.Decode(state, &c.genesis); err != nil {
 		return fmt.Errorf("charter: %w", err)
@@ -116,6 +146,11 @@ func (c *Charter) read(state []byte) error {
 		return fmt.Errorf("charter: %w", err)
 	}
 	c.index = newIndex(&c.genesis)
+	x, err := newPrograms(&c.genesis)
+	if err != nil {
+		return fmt.Errorf("charter: %w", err)
+	}
+	c.programs = x
 	return nil
 }
 
@@ -144,6 +179,8 @@ func newIndex(g *canon.Genesis) index {
 		rules:       by(g.Rules, func(v canon.Rule) canon.Name { return v.Name }),
 		limits:      by(g.Limits, func(v canon.Limit) canon.Name { return v.Name }),
 		calls:       by(g.Calls, func(v canon.CallRule) canon.Name { return v.Name }),
+		authorities: by(g.Authorities, func(v canon.Authority) canon.Name { return v.Name }),
+		prices:      by(g.Prices, func(v canon.PriceSource) priceKey { return priceKey{v.Asset, v.Currency} }),
 		coordinator: by(g.Coordinator, func(v canon.Coordinator) canon.PublicKey { return v.TLS }),
 		native:      map[canon.ChainID]canon.Asset{},
 		signerKeys:  map[canon.PublicKey]canon.Name{},
@@ -251,6 +288,33 @@ func (c *Charter) Limit(n canon.Name) (canon.Limit, bool) { v, ok := c.limits[n]
 
 // Call returns the contract call of that name that rules may let through.
 func (c *Charter) Call(n canon.Name) (canon.CallRule, bool) { v, ok := c.calls[n]; return v, ok }
+
+// Authority returns the outside authority of that name.
+func (c *Charter) Authority(n canon.Name) (canon.Authority, bool) {
+	v, ok := c.authorities[n]
+	return v, ok
+}
+
+// PriceSource says whose prices of the asset in the currency count.
+func (c *Charter) PriceSource(asset canon.AssetID, currency canon.Currency) (canon.PriceSource, bool) {
+	v, ok := c.prices[priceKey{asset, currency}]
+	return v, ok
+}
+
+// Holder returns the account on whose addresses in the wallet the account's assets lie: the account itself, or the wallet's pool for an omnibus
+// account. Paths name the holder. It is false if the wallet does not hold the account, or has no pool for it.
+func (c *Charter) Holder(w canon.Wallet, account canon.Name) (canon.Account, bool) {
+	a, ok := c.Account(account)
+	if !ok || !slices.Contains(w.Accounts, account) || a.Kind != canon.Omnibus {
+		return a, ok && slices.Contains(w.Accounts, account)
+	}
+	for _, n := range w.Accounts {
+		if pool, ok := c.Account(n); ok && pool.Kind == canon.Pool {
+			return pool, true
+		}
+	}
+	return canon.Account{}, false
+}
 
 // SignerByKey returns the signer with that identity.
 func (c *Charter) SignerByKey(k canon.PublicKey) (canon.Signer, bool) {

@@ -185,7 +185,7 @@ var mutations = []mutation{
 	{"rule up to nothing", func(g *canon.Genesis) { g.Rules[1].Amounts[0].Amount = nil }, "amounts", "rules[small]"},
 	{"limit of nothing", func(g *canon.Genesis) { g.Limits[0].Amount = nil }, "limits", "limits[btc-day].amount"},
 	{"limit beyond all bounds", func(g *canon.Genesis) { g.Limits[0].Amount = append([]byte{0x80}, make([]byte, 31)...) }, "limits", "limits[btc-day].amount"},
-	{"limit without window", func(g *canon.Genesis) { g.Limits[0].Window = 0 }, "duration", "limits[btc-day].window"},
+	{"rule with a limit for each withdrawal alone", func(g *canon.Genesis) { g.Limits[0].Window = 0 }, "limits", "rules[small].limits"},
 	{"limit with an endless window", func(g *canon.Genesis) { g.Limits[0].Window = 1 << 40 }, "duration", "limits[btc-day].window"},
 	{"limit in an unknown asset", func(g *canon.Genesis) { g.Limits[0].Asset = canon.AssetID(chartertest.EVM + "/slip44:1") }, "references", "limits[btc-day].asset"},
 	{"limit for nobody", func(g *canon.Genesis) { g.Limits[0].Clients = nil }, "scope", "limits[btc-day]"},
@@ -347,4 +347,53 @@ func TestLintAcceptsLimitsThatCoverARuleOnlyTogether(t *testing.T) {
 	if err := charter.Lint(g); err != nil {
 		t.Error(err)
 	}
+}
+
+// What is recorded under a limit's name would count as something else.
+func TestSucceedRefusesALimitThatCountsSomethingElse(t *testing.T) {
+	base := withConditions(withCalls())
+	c := chartertest.Open(t, base)
+	for name, tt := range map[string]struct {
+		change func(*canon.Genesis)
+		refuse bool
+	}{
+		"another asset":      {func(g *canon.Genesis) { g.Limits[atOnce].Asset = chartertest.ETH }, true},
+		"another unit":       {func(g *canon.Genesis) { g.Limits[atOnce].Unit = canon.UnitCount }, true},
+		"another currency":   {func(g *canon.Genesis) { g.Limits[moneyDay+3].Currency = "EUR" }, true},
+		"counted together":   {func(g *canon.Genesis) { g.Limits[moneyDay].Per = nil }, true},
+		"counted more apart": {func(g *canon.Genesis) { g.Limits[atOnce].Per = []canon.Dimension{canon.PerWallet} }, true},
+		"another amount":     {func(g *canon.Genesis) { g.Limits[atOnce].Amount = canon.AmountOf(1) }, false},
+		"other scopes":       {func(g *canon.Genesis) { g.Limits[often].Accounts, g.Limits[often].To = nil, nil }, false},
+		"another name":       {func(g *canon.Genesis) { g.Limits[moneyDay+3].Name, g.Limits[moneyDay+3].Currency = "new", "EUR" }, false},
+	} {
+		g := withConditions(withCalls())
+		g.Prices = append(g.Prices, g.Prices...)
+		for i := range g.Prices[3:] {
+			g.Prices[3+i].Currency = "EUR"
+		}
+		idle := g.Limits[moneyDay]
+		idle.Name = "idle"
+		g.Limits = append(g.Limits, idle)
+		before := seal(t, g)
+		now, err := c.Succeed(before, canon.Digest{7})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tt.change(&g)
+		_, err = now.Succeed(seal(t, g), canon.Digest{8})
+		if r := refusal.Of(err); tt.refuse && (r == nil || r.Failures[0].Rule != "limits" || !strings.HasPrefix(r.Failures[0].Field, "state.limits[")) {
+			t.Errorf("%s: expected a refusal by limits, found %v", name, err)
+		} else if !tt.refuse && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func seal(t *testing.T, g canon.Genesis) []byte {
+	t.Helper()
+	b, err := canon.Encode(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

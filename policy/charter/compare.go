@@ -89,6 +89,8 @@ func (c *comparison) fields(p spot) {
 		switch {
 		case scopes[key]:
 			c.scope(p, key, path, old, new)
+		case conditions[key] && (old.Len() == 0 || new.Len() == 0):
+			c.condition(p, key, path, f.Name, old, new)
 		case f.Type == reflect.TypeFor[canon.Quorum]():
 			c.quorum(p, key, path, old.Interface().(canon.Quorum), new.Interface().(canon.Quorum))
 		case f.Type.Kind() == reflect.Struct:
@@ -114,7 +116,7 @@ func (c *comparison) leaf(p spot, key, path, name string, old, new reflect.Value
 	if ruling, ok := leafRulings[key]; ok {
 		e = ruling(c, p, old, new)
 	}
-	c.note(path, about(p, words(name)+" from "+c.show(c.oldX, p, key, old)+" to "+c.show(c.newX, p, key, new)), e)
+	c.note(path, about(p, title(key, name)+" from "+c.show(c.oldX, p, key, old)+" to "+c.show(c.newX, p, key, new)), e)
 }
 
 // about says what a change is in.
@@ -208,6 +210,26 @@ func (c *comparison) scope(p spot, key, path string, old, new reflect.Value) {
 		e = c.narrowed(p)
 	}
 	c.note(path, about(p, words(key[strings.Index(key, ".")+1:])+" from "+joinNames(was)+" to "+joinNames(is)), e)
+}
+
+// condition compares a list that stands for everything while it is empty, and else for its entries alone: that it comes narrows, that it goes widens.
+func (c *comparison) condition(p spot, key, path, name string, old, new reflect.Value) {
+	e := c.widened(p)
+	if old.Len() == 0 {
+		e = c.narrowed(p)
+	}
+	shown := func(x index, list reflect.Value) string {
+		if list.Len() == 0 {
+			return "all"
+		}
+		entries := identities(list)
+		for i := range entries {
+			q := spot{kind: entryKind(key, list.Type().Elem()), old: list.Index(i), new: list.Index(i), owner: &p}
+			entries[i] += c.detail(x, q, list.Index(i))
+		}
+		return strings.Join(entries, "; ")
+	}
+	c.note(path, about(p, title(key, name)+" from "+shown(c.oldX, old)+" to "+shown(c.newX, new)), e)
 }
 
 // quorum compares who must approve. Whoever meets a tighter quorum meets the old one.

@@ -18,7 +18,7 @@ func TestNarrowedCallsAreHeldAgainstLaterRulesWithTheCall(t *testing.T) {
 		for _, x := range []*canon.Genesis{&old, &g} {
 			*x = withCalls()
 			lax := chartertest.Genesis().Rules[2]
-			lax.Name, lax.Calls, lax.Expiry = "lax", scope, lax.Expiry*2
+			lax.Name, lax.Calls, lax.To, lax.Expiry = "lax", scope, nil, lax.Expiry*2
 			x.Rules = append(x.Rules, lax)
 		}
 		return old, g
@@ -86,7 +86,7 @@ func forCalls(t *rapid.T, r *canon.Rule) {
 	if !slices.Contains(r.Limits, "usd-day") {
 		r.Limits = append(r.Limits, "usd-day")
 	}
-	r.Wallets = []canon.Name{"eth-hot"}
+	r.Wallets, r.To = []canon.Name{"eth-hot"}, nil
 	if r.Action == canon.ActionAllow {
 		r.Action, r.Quorum = canon.ActionApprove, chartertest.Genesis().Amendment
 	}

@@ -102,6 +102,7 @@ func randomRule(t *rapid.T, name canon.Name) canon.Rule {
 		return canon.AmountOf(rapid.Uint64Range(1, most).Draw(t, what))
 	}
 	r := canon.Rule{
+		To:   []canon.Target{{Kind: canon.TargetBook}},
 		Name: name, Clients: names("clients", "acme", "beta"), Accounts: names("accounts", "acme-main", "beta-main"), Wallets: names("wallets", "btc-hot", "eth-hot"),
 		Amounts: []canon.AssetAmount{{Asset: chartertest.BTC, Amount: amount("btc", 4)}},
 		Action:  canon.Action(rapid.Uint8Range(1, 3).Draw(t, "action")),
@@ -184,8 +185,13 @@ func TestWhatDoesNotLoosenLetsNothingMoreThrough(t *testing.T) {
 
 // notLooser fails if the second charter lets a request through on easier terms than the first, and returns what the first says.
 func notLooser(t *rapid.T, was, is *charter.Charter, r *canon.Request) policy.Verdict {
+	return notLooserOn(t, was, is, policy.FactsOf(r))
+}
+
+func notLooserOn(t *rapid.T, was, is *charter.Charter, f policy.Facts) policy.Verdict {
+	r := f.Request
 	strict := map[canon.Action]int{canon.ActionAllow: 1, canon.ActionApprove: 2, canon.ActionDeny: 3}
-	before, after := policy.Decide(was, r), policy.Decide(is, r)
+	before, after := policy.Decide(was, f), policy.Decide(is, f)
 	if strict[after.Action] < strict[before.Action] {
 		t.Fatalf("%v: expected no less than action %d, found %d; changes %v", r, before.Action, after.Action, charter.Compare(was.Genesis(), is.Genesis()).Changes)
 	}
@@ -195,6 +201,19 @@ func notLooser(t *rapid.T, was, is *charter.Charter, r *canon.Request) policy.Ve
 	for _, limit := range before.Rule.Limits {
 		if !slices.Contains(after.Rule.Limits, limit) {
 			t.Fatalf("%v: expected to draw on %s, found %v", r, limit, after.Rule.Limits)
+		}
+	}
+	if after.Rule.Delay < before.Rule.Delay {
+		t.Fatalf("%v: expected a delay of %d, found %d", r, before.Rule.Delay, after.Rule.Delay)
+	}
+	for _, n := range before.Rule.Clearances {
+		if !slices.Contains(after.Rule.Clearances, n) {
+			t.Fatalf("%v: expected a clearance by %s, found %v", r, n, after.Rule.Clearances)
+		}
+	}
+	for _, h := range before.Rule.Holds {
+		if !slices.ContainsFunc(after.Rule.Holds, func(v canon.Hold) bool { return v.When == h.When && (v.Deny || !h.Deny) }) {
+			t.Fatalf("%v: expected the hold %+v, found %v", r, h, after.Rule.Holds)
 		}
 	}
 	for i, f := range after.Rule.FeeCaps {

@@ -23,18 +23,37 @@ var leafRulings = map[string]leafRuling{
 	"Rule.Expiry":           unlessDenied(lower),
 	"Rule.Signing":          unlessDenied(lower),
 	"Rule.Amounts.Amount":   matchesLess,
+	"Rule.Above.Amount":     floorLess,
+	"Rule.AnyAmount":        anyAmount,
+	"Rule.Value":            valueRange,
+	"Rule.Tiers":            fewerTiers,
+	"Rule.From":             laterBegin,
+	"Rule.Before":           earlierEnd,
+	"Rule.When":             anotherWhen,
+	"Rule.Delay":            unlessDenied(higher),
+	"Hold.Deny":             higher,
 	"Rule.FeeCaps.Amount":   feeCap,
 	"Limit.Amount":          lower,
 	"Limit.Window":          higher, // what keeps to the amount in every longer window keeps to it in every shorter one
 	"Limit.Exact":           higher,
+	"Limit.Tiers":           fewerTiers,
+	"Authority.MaxAge":      authorityAge,
+	"PriceSource.MaxAge":    lower, // fewer prices count: without one nothing is let through
+	"PriceSource.Min":       higher,
+	"PriceSource.Max":       lower,
 	"Allocation.MaxPermill": lower,
-	"Delays.Loosening":      higher,
-	"Delays.Unfreeze":       higher,
-	"Delays.FreezeLapse":    higher, // a freeze stops for longer
-	"Delays.BookCooldown":   higher,
-	"Delays.Recovery":       recoveryDelay,
-	"CallRule.Payable":      lower,
-	"ArgumentRule.Max":      argumentMax,
+	// What these lead to is proposed, and asked for like any other withdrawal.
+	"Allocation.TargetPermill": alwaysLeaf(neutral),
+	"Allocation.MinPermill":    alwaysLeaf(neutral),
+	"Book.Owned":               higher,
+	"Delays.Balances":          balancesAge,
+	"Delays.Loosening":         higher,
+	"Delays.Unfreeze":          higher,
+	"Delays.FreezeLapse":       higher, // a freeze stops for longer
+	"Delays.BookCooldown":      higher,
+	"Delays.Recovery":          recoveryDelay,
+	"CallRule.Payable":         lower,
+	"ArgumentRule.Max":         argumentMax,
 }
 
 // listRuling says what it does to add an entry to a list and to remove one.
@@ -62,28 +81,43 @@ var listRulings = map[string]listRuling{
 	"Genesis.Confirmed":   {always(tighter), confirmationRemoved},
 	"Genesis.Builds":      {buildAdded, buildRemoved},
 	"Genesis.Calls":       shrinks,
-	"ArgumentRule.Values": {always(looser), valueRemoved},
-	"Officer.Keys":        shrinks,
-	"Officer.Devices":     shrinks,
-	"Client.Keys":         shrinks,
-	"Client.Devices":      shrinks,
-	"Group.Members":       shrinks,
-	"Wallet.Accounts":     shrinks,
-	"Rule.Clients":        {inScope, outOfScope},
-	"Rule.Accounts":       {inScope, outOfScope},
-	"Rule.Wallets":        {inScope, outOfScope},
-	"Rule.Calls":          {inScope, callOutOfScope},
-	"Limit.Clients":       {inScope, outOfScope},
-	"Limit.Wallets":       {inScope, outOfScope},
-	"Rule.Amounts":        {inScope, assetOutOfScope},
-	"Rule.FeeCaps":        {unlessDeniedEntry(looser), unlessDeniedEntry(tighter)},
-	"Rule.Limits":         {unlessDeniedEntry(tighter), ruleLimitRemoved},
+	"Genesis.Prices":      shrinks, // what has no price any more is refused where one is asked for
+
+	"PriceSource.Authorities":   shrinks,
+	"Rule.To":                   {targetAdded, targetRemoved},
+	"Rule.Above":                {inScope, leavesScope},
+	"Rule.Hours":                {inScope, leavesScope},
+	"Rule.Attributes":           {leavesScope, inScope}, // all of them must hold
+	"AttributeCondition.Values": {inScope, leavesScope},
+	"Rule.Clearances":           {unlessDeniedEntry(tighter), unlessDeniedEntry(looser)},
+	"Rule.Holds":                {unlessDeniedEntry(tighter), unlessDeniedEntry(looser)},
+	"Limit.Accounts":            {inScope, outOfScope},
+	"Limit.To":                  {targetAdded, targetRemoved},
+	"ArgumentRule.Values":       {always(looser), valueRemoved},
+	"Officer.Keys":              shrinks,
+	"Officer.Devices":           shrinks,
+	"Client.Keys":               shrinks,
+	"Client.Devices":            shrinks,
+	"Group.Members":             shrinks,
+	"Wallet.Accounts":           shrinks,
+	"Rule.Clients":              {inScope, outOfScope},
+	"Rule.Accounts":             {inScope, outOfScope},
+	"Rule.Wallets":              {inScope, outOfScope},
+	"Rule.Calls":                {inScope, callOutOfScope},
+	"Limit.Clients":             {inScope, outOfScope},
+	"Limit.Wallets":             {inScope, outOfScope},
+	"Rule.Amounts":              {assetAdded, assetOutOfScope},
+	"Rule.FeeCaps":              {unlessDeniedEntry(looser), unlessDeniedEntry(tighter)},
+	"Rule.Limits":               {unlessDeniedEntry(tighter), ruleLimitRemoved},
 }
 
 // scopes are the lists of names in which Any stands for all.
 var scopes = map[string]bool{
 	"Rule.Clients": true, "Rule.Accounts": true, "Rule.Wallets": true, "Rule.Calls": true, "Limit.Clients": true, "Limit.Wallets": true,
 }
+
+// conditions are the lists that narrow where they have entries.
+var conditions = map[string]bool{"Rule.Above": true, "Rule.Hours": true, "Limit.Accounts": true, "Limit.To": true}
 
 var shrinks = listRuling{always(looser), always(tighter)}
 
@@ -192,7 +226,18 @@ func outOfScope(c *comparison, q spot) effect {
 	return c.narrowed(*q.owner)
 }
 
+// assetAdded rules on an asset that a rule matches. One that denies calls and lists none denies them whatever they pay.
+func assetAdded(c *comparison, q spot) effect {
+	if old := oldRule(*q.owner); len(old.Amounts) == 0 && old.Action == canon.ActionDeny {
+		return looser
+	}
+	return c.widened(*q.owner)
+}
+
 func assetOutOfScope(c *comparison, q spot) effect {
+	if newRule(*q.owner).AnyAmount {
+		return neutral
+	}
 	if _, ok := c.newX.assets[q.old.Interface().(canon.AssetAmount).Asset]; !ok {
 		return neutral
 	}
@@ -211,8 +256,17 @@ func (c *comparison) allGone(list []canon.Name) bool {
 	return !slices.ContainsFunc(list, func(n canon.Name) bool { return !c.gone(n) })
 }
 
+// matcher returns the rule or limit that something stands in.
+func matcher(p spot) spot {
+	for p.kind != "Rule" && p.kind != "Limit" && p.owner != nil {
+		p = *p.owner
+	}
+	return p
+}
+
 // widened rules on a rule that matches more, or a limit that counts more.
 func (c *comparison) widened(p spot) effect {
+	p = matcher(p)
 	if p.kind == "Limit" || newRule(p).Action == canon.ActionDeny {
 		return tighter
 	}
@@ -222,6 +276,7 @@ func (c *comparison) widened(p spot) effect {
 // narrowed rules on a rule that matches less, or a limit that counts less. What a rule leaves goes on to the rules after it and at last
 // is denied; it tightens if each of those that could match it denies, or is as strict as this one was.
 func (c *comparison) narrowed(p spot) effect {
+	p = matcher(p)
 	if p.kind == "Limit" || oldRule(p).Action == canon.ActionDeny {
 		return looser
 	}
@@ -249,7 +304,8 @@ func (c *comparison) after(name canon.Name) []canon.Rule {
 	return c.new.Rules
 }
 
-// overlap reports whether a request could match both. Rules with calls match calls only, and those without payments only.
+// overlap reports whether a request could match both. Rules with calls match calls only, and those without payments only. What narrows rules besides
+// names, assets and targets is passed over: two rules that it keeps apart may be told to overlap.
 func overlap(a, b canon.Rule) bool {
 	meet := func(x, y []canon.Name) bool {
 		return isAny(x) && len(y) > 0 || isAny(y) && len(x) > 0 || slices.ContainsFunc(x, func(n canon.Name) bool { return slices.Contains(y, n) })
@@ -257,8 +313,10 @@ func overlap(a, b canon.Rule) bool {
 	assets := slices.ContainsFunc(a.Amounts, func(x canon.AssetAmount) bool {
 		return slices.ContainsFunc(b.Amounts, func(y canon.AssetAmount) bool { return x.Asset == y.Asset })
 	})
-	if len(a.Calls) > 0 || len(b.Calls) > 0 {
+	if assets = assets || a.AnyAmount || b.AnyAmount; len(a.Calls) > 0 || len(b.Calls) > 0 {
 		assets = meet(a.Calls, b.Calls) // a call may pay nothing
+	} else if !targetsMeet(a.To, b.To) {
+		return false
 	}
 	return assets && meet(a.Clients, b.Clients) && meet(a.Accounts, b.Accounts) && meet(a.Wallets, b.Wallets)
 }
@@ -281,7 +339,7 @@ func asStrict(a, b canon.Rule) bool {
 			return false
 		}
 	}
-	return !slices.ContainsFunc(b.Limits, func(n canon.Name) bool { return !slices.Contains(a.Limits, n) })
+	return keepsTerms(a, b) && !slices.ContainsFunc(b.Limits, func(n canon.Name) bool { return !slices.Contains(a.Limits, n) })
 }
 
 func ruleAdded(_ *comparison, q spot) effect {
@@ -309,14 +367,15 @@ func ruleLimitRemoved(c *comparison, q spot) effect {
 
 func limitRemoved(c *comparison, q spot) effect {
 	v := q.old.Interface().(canon.Limit)
-	if _, ok := c.newX.assets[v.Asset]; !ok || c.allGone(v.Clients) || c.allGone(v.Wallets) {
+	if _, ok := c.newX.assets[v.Asset]; v.Asset != "" && !ok || c.allGone(v.Clients) || c.allGone(v.Wallets) {
 		return neutral
 	}
 	return looser
 }
 
 func allocationRemoved(c *comparison, q spot) effect {
-	if _, ok := c.newX.assets[q.old.Interface().(canon.Allocation).Asset]; !ok {
+	a := q.old.Interface().(canon.Allocation)
+	if _, ok := c.newX.assets[a.Asset]; a.Asset != "" && !ok {
 		return neutral
 	}
 	return looser

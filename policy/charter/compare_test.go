@@ -14,7 +14,7 @@ import (
 
 // full is chartertest's genesis with something in every list and every optional field.
 func full() canon.Genesis {
-	g := withCalls()
+	g := withConditions(withCalls())
 	g.Lifted = []canon.Digest{{1}, {2}}
 	g.Confirmed = []canon.Digest{{8}, {9}}
 	g.Builds = []canon.Digest{{6}, {7}}
@@ -62,6 +62,23 @@ func variants(v reflect.Value) []reflect.Value {
 		add(func(n reflect.Value) { n.SetBool(!v.Bool()) })
 	case reflect.String:
 		add(func(n reflect.Value) { n.SetString(v.String() + "x") })
+	case reflect.Pointer:
+		value, _ := v.Interface().(*canon.ValueRange)
+		more := func(a canon.Amount) canon.Amount {
+			return canon.Amount(a.Int().Add(a.Int(), canon.AmountOf(1).Int()).Bytes())
+		}
+		if value == nil {
+			add(func(n reflect.Value) {
+				n.Set(reflect.ValueOf(&canon.ValueRange{Currency: "USD", Max: canon.AmountOf(1)}))
+			})
+			break
+		}
+		for _, other := range []*canon.ValueRange{
+			nil, {Currency: "EUR", Above: value.Above, Max: value.Max}, {Currency: value.Currency, Max: value.Max}, {Currency: value.Currency, Above: value.Above},
+			{Currency: value.Currency, Above: more(value.Above), Max: value.Max}, {Currency: value.Currency, Above: value.Above, Max: more(value.Max)},
+		} {
+			add(func(n reflect.Value) { n.Set(reflect.ValueOf(other)) })
+		}
 	case reflect.Array:
 		add(func(n reflect.Value) { n.Set(v); n.Index(0).SetUint(v.Index(0).Uint() ^ 0x80) })
 	case reflect.Slice:
@@ -136,7 +153,9 @@ var directions = map[string][2]string{
 	"OfficerKey.Class": {"tighter", "looser"}, "Group.Weakest": {"looser", "tighter"}, "Rule.Expiry": {"looser", "tighter"},
 	"Rule.Signing": {"looser", "tighter"}, "Limit.Window": {"tighter", "looser"}, "Allocation.MaxPermill": {"looser", "tighter"},
 	"Delays.Loosening": {"tighter", "looser"}, "Delays.Unfreeze": {"tighter", "looser"}, "Delays.FreezeLapse": {"tighter", "looser"},
-	"Delays.BookCooldown": {"tighter", "looser"}, "Delays.Recovery": {"tighter", "looser"},
+	"Delays.BookCooldown": {"tighter", "looser"}, "Delays.Recovery": {"tighter", "looser"}, "Delays.Balances": {"looser", "tighter"},
+	"Authority.MaxAge": {"looser", "tighter"}, "Rule.Delay": {"tighter", "looser"}, "Rule.From": {"tighter", "looser"}, "Rule.Before": {"looser", "tighter"}, "PriceSource.MaxAge": {"looser", "tighter"},
+	"Allocation.TargetPermill": {"neutral", "neutral"}, "Allocation.MinPermill": {"neutral", "neutral"},
 }
 
 func effectOf(d charter.Diff) string {
@@ -151,11 +170,20 @@ func effectOf(d charter.Diff) string {
 	return "none"
 }
 
+// newDeny reports whether a path leads into a rule that denies, of which the opposite holds, or to an end that is none.
+func newDeny(g *canon.Genesis, path string) bool {
+	var i int
+	if _, err := fmt.Sscanf(path, "/Rules[%d]", &i); err != nil {
+		return false
+	}
+	return g.Rules[i].Action == canon.ActionDeny || strings.HasSuffix(path, "/Before") && g.Rules[i].Before == 0
+}
+
 func TestNumbersTightenInOneDirectionOnly(t *testing.T) {
 	old, g := full(), full()
 	tried := map[string]bool{}
 	leaves(reflect.ValueOf(&g).Elem(), "", func(path, field string, leaf reflect.Value) {
-		if leaf.Kind() != reflect.Uint64 && leaf.Kind() != reflect.Uint8 || strings.HasPrefix(path, "/Rules[0]") || field == "Rule.Action" || field == "Part.Count" {
+		if leaf.Kind() != reflect.Uint64 && leaf.Kind() != reflect.Uint8 || newDeny(&g, path) || field == "Rule.Action" || field == "Part.Count" || field == "Target.Kind" {
 			return
 		}
 		want, ruled := directions[field]

@@ -24,24 +24,38 @@ var nouns = map[string]string{
 	"Officer.Devices": "device", "Group.Members": "member", "Client.Keys": "key", "Client.Devices": "device", "Key.Holders": "holder",
 	"Wallet.Accounts": "account", "Rule.Clients": "client", "Rule.Accounts": "account", "Rule.Wallets": "wallet", "Rule.Amounts": "amount of",
 	"Rule.FeeCaps": "fee cap in", "Rule.Limits": "limit", "Limit.Clients": "client", "Limit.Wallets": "wallet",
+	"Genesis.Prices": "price source", "PriceSource.Authorities": "authority", "Rule.To": "target", "Rule.Above": "floor of", "Rule.Hours": "hours",
+	"Rule.Attributes": "attribute", "AttributeCondition.Values": "value", "Rule.Clearances": "clearance by", "Rule.Holds": "hold if",
+	"Limit.Accounts": "account", "Limit.To": "target", "Client.Attributes": "attribute",
+}
+
+// titles are what people call fields whose own names would not read well before "from".
+var titles = map[string]string{"Rule.From": "beginning", "Rule.Before": "end", "Rule.When": "condition", "Rule.To": "targets", "Limit.To": "targets"}
+
+func title(key, name string) string {
+	if t, ok := titles[key]; ok {
+		return t
+	}
+	return words(name)
 }
 
 // inSeconds are the fields that hold a duration.
-var inSeconds = map[string]bool{"Rule.Expiry": true, "Rule.Signing": true, "Limit.Window": true}
+var inSeconds = map[string]bool{"Rule.Expiry": true, "Rule.Signing": true, "Rule.Delay": true, "Limit.Window": true, "PriceSource.MaxAge": true, "Authority.MaxAge": true}
 
 // named are the values of enumerations, from 1.
 var named = map[reflect.Type][]string{
 	reflect.TypeFor[canon.KeyClass]():     {"hardware with presence", "token", "file"},
 	reflect.TypeFor[canon.Action]():       {"deny", "allow", "approve"},
 	reflect.TypeFor[canon.Tier]():         {"hot", "warm", "cold"},
-	reflect.TypeFor[canon.AccountKind]():  {"segregated", "omnibus"},
+	reflect.TypeFor[canon.AccountKind]():  {"segregated", "omnibus", "pool"},
 	reflect.TypeFor[canon.WalletScheme](): {"mpc", "hsm", "cosign"},
 	reflect.TypeFor[canon.ChainKind]():    {"Bitcoin", "EVM"},
+	reflect.TypeFor[canon.Dimension]():    {"client", "account", "wallet", "destination", "asset"},
 	reflect.TypeFor[canon.Algorithm]():    {"ECDSA secp256k1", "Ed25519"},
 	reflect.TypeFor[canon.ArgumentCheck](): {
 		"any value", "one of the values", "a number up to the maximum", "the address that sends the call", "an address in the client's address book",
 	},
-	reflect.TypeFor[canon.Purpose](): {"price", "screening", "travel rule", "balance"},
+	reflect.TypeFor[canon.Purpose](): {"price", "screening", "travel rule", "balance", "attribute"},
 }
 
 // identities returns what tells the entries of a list apart; arguments of a call stand in their order.
@@ -58,7 +72,19 @@ func identities(list reflect.Value) []string {
 func identity(v reflect.Value) string {
 	switch e := v.Interface().(type) {
 	case canon.Allocation:
-		return fmt.Sprintf("%s %s", e.Asset, showPlain(reflect.ValueOf(e.Tier)))
+		return fmt.Sprintf("%s%s %s", e.Asset, e.Currency, showPlain(reflect.ValueOf(e.Tier)))
+	case canon.PriceSource:
+		return fmt.Sprintf("%s %s", e.Asset, e.Currency)
+	case canon.Target:
+		return e.String()
+	case canon.Hours:
+		return HoursText(e)
+	case canon.AttributeCondition:
+		if e.Authority != "" {
+			return fmt.Sprintf("%s of %s", e.Name, e.Authority)
+		}
+	case canon.Hold:
+		return e.When
 	case canon.AssetAmount:
 		return string(e.Asset)
 	case canon.OfficerKey:
@@ -89,6 +115,9 @@ func fingerprint(wire []byte) string {
 func (c *comparison) show(x index, p spot, key string, v reflect.Value) string {
 	if key == "CallRule.Contract" {
 		return fmt.Sprintf("0x%x", v.Bytes())
+	}
+	if text, ok := c.showCondition(x, p, key, v); ok {
+		return text
 	}
 	if amount, ok := v.Interface().(canon.Amount); ok {
 		return showAmount(x, assetOf(p), amount)
@@ -162,7 +191,15 @@ func (c *comparison) detail(x index, q spot, v reflect.Value) string {
 	case canon.AssetAmount:
 		return ", " + showAmount(x, e.Asset, e.Amount)
 	case canon.Limit:
-		return fmt.Sprintf(", %s in %s", showAmount(x, e.Asset, e.Amount), showSeconds(e.Window))
+		return fmt.Sprintf(", %s in %s", showMeasure(x, e, e.Amount), showWindow(e.Window))
+	case canon.PriceSource:
+		return fmt.Sprintf(", by %s, %s to %s", joinNames(e.Authorities), showPrice(e, e.Min), showPrice(e, e.Max))
+	case canon.AttributeCondition:
+		return ", one of " + showTexts(e.Values)
+	case canon.ClientAttribute:
+		return " = " + showPlain(reflect.ValueOf(e.Value))
+	case canon.Hold:
+		return map[bool]string{true: ", then deny", false: ", then hold"}[e.Deny]
 	case canon.Rule:
 		return ", which says " + showPlain(reflect.ValueOf(e.Action))
 	case canon.OfficerKey:

@@ -1,5 +1,6 @@
 // Package charter holds what the signers of one organisation agree on: officers, groups, client keys, signers, chains, assets,
-// wallets, rules and limits, contract calls that rules may let through, and the root of the first address book.
+// wallets, rules and limits, contract calls that rules may let through, whose prices and other statements count, bands of allocation, and the root of
+// the first address book. Expressions in rules are compiled when a charter is opened, never when a withdrawal is decided.
 //
 // A charter is followed by another: Succeed makes it once an amendment was verified (policy/amendment), and Compare says what it changes
 // and whether anything in that loosens. The address book is not among what an amendment can change: its versions have signatures and a

@@ -27,7 +27,7 @@ type linter struct {
 }
 
 // Lint names every rule that the genesis breaks: size, and if that is kept form, names and references, roster and thresholds, persons and their keys, quorums,
-// chains, assets and wallets, rules, limits and contract calls, the address book. The error is a *refusal.Refusal.
+// chains, assets and wallets, price sources and allocation, rules, limits and contract calls, the address book. The error is a *refusal.Refusal.
 func Lint(g canon.Genesis) error {
 	l := &linter{Genesis: &g, x: newIndex(&g), owners: map[string]string{}}
 	if l.size(); l.Err() != nil {
@@ -47,6 +47,9 @@ func Lint(g canon.Genesis) error {
 	l.assets()
 	l.accounts()
 	l.wallets()
+	l.sharedKeys()
+	l.priceSources()
+	l.allocation()
 	l.limits()
 	l.calls()
 	l.rules()
@@ -116,6 +119,9 @@ func (l *linter) validity() {
 	l.seconds("delays.freeze_lapse", d.FreezeLapse, maxSeconds)
 	l.seconds("delays.book_cooldown", d.BookCooldown, maxSeconds)
 	l.seconds("delays.clock_skew", d.ClockSkew, 3600)
+	if len(l.Allocation) > 0 || d.Balances > 0 {
+		l.seconds("delays.balances", d.Balances, maxSeconds)
+	}
 }
 
 // seconds demands a duration from one second up to most.

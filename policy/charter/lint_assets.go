@@ -54,22 +54,6 @@ func (l *linter) assets() {
 			l.need(a.Decimals == evmDecimals, "assets", field+".decimals", fmt.Sprint(evmDecimals), a.Decimals)
 		}
 	}
-	l.allocation()
-}
-
-func (l *linter) allocation() {
-	type place struct {
-		asset canon.AssetID
-		tier  canon.Tier
-	}
-	seen := map[place]bool{}
-	for _, a := range l.Allocation {
-		field := at("allocation", a.Asset)
-		refers(l, field, a.Asset, l.x.assets)
-		p := place{a.Asset, a.Tier}
-		l.need(!seen[p], "allocation", field, "one entry for each asset and tier", fmt.Sprintf("tier %d twice", a.Tier))
-		seen[p] = true
-	}
 }
 
 // accounts demands numbers that are unique for each client; wallets demands it again for each wallet, where equal numbers would give
@@ -83,7 +67,11 @@ func (l *linter) accounts() {
 	seen := map[place]bool{}
 	for _, a := range l.Accounts {
 		field := at("accounts", a.Name)
-		refers(l, field+".client", a.Client, l.x.clients)
+		if refers(l, field+".client", a.Client, l.x.clients) {
+			client := l.x.clients[a.Client]
+			l.need(!client.Treasury, "accounts", field+".client", "a client that may own assets", string(a.Client)+", a treasury desk")
+			l.need(a.Kind != canon.Pool || client.House, "accounts", field+".client", "for a pool a client of the house, its keeper", a.Client)
+		}
 		p := place{a.Client, a.Number}
 		l.need(!seen[p], "accounts", field+".number", "a number of its own among the client's accounts", a.Number)
 		seen[p] = true
@@ -97,6 +85,10 @@ func (l *linter) wallets() {
 		coinType, number uint64
 	}
 	seen := map[place]canon.Name{}
+	cold := map[canon.Name]bool{}
+	for _, w := range l.Wallets {
+		cold[w.Key] = cold[w.Key] || w.Tier == canon.Cold
+	}
 	for _, w := range l.Wallets {
 		field := at("wallets", w.Name)
 		chain := l.x.chains[w.Chain]
@@ -112,6 +104,7 @@ func (l *linter) wallets() {
 		if !taken {
 			seen[p] = w.Name
 		}
+		l.need(w.Tier == canon.Cold || !cold[w.Key], "keys", field+".key", "a key of no cold wallet for one that is not cold", w.Key)
 		l.walletAccounts(field+".accounts", w)
 	}
 }
@@ -129,7 +122,24 @@ func (l *linter) walletAccounts(field string, w canon.Wallet) {
 		other, taken := numbers[a.Number]
 		l.need(!taken || other == n, "wallets", field, "accounts of distinct numbers", fmt.Sprintf("%d for %s and %s", a.Number, other, n))
 		numbers[a.Number] = n
-		houses[l.x.clients[a.Client].House] = n
+		if a.Kind != canon.Pool { // whose keeper is no owner
+			houses[l.x.clients[a.Client].House] = n
+		}
 	}
+	l.omnibus(field, w)
 	l.need(len(houses) < 2, "wallets", field, "accounts of the house or of clients", fmt.Sprintf("%s of the house and %s of a client", houses[true], houses[false]))
+}
+
+// omnibus demands that a wallet has either accounts with addresses of their own, or accounts whose assets lie together on those of one pool.
+func (l *linter) omnibus(field string, w canon.Wallet) {
+	kinds := map[canon.AccountKind]int{}
+	for _, n := range w.Accounts {
+		kinds[l.x.accounts[n].Kind]++
+	}
+	if kinds[canon.Omnibus]+kinds[canon.Pool] == 0 {
+		return
+	}
+	l.need(kinds[canon.Segregated] == 0, "wallets", field, "segregated accounts or omnibus ones", fmt.Sprintf("%d and %d", kinds[canon.Segregated], kinds[canon.Omnibus]))
+	l.need(kinds[canon.Pool] == 1, "wallets", field, "exactly one pool for omnibus accounts", kinds[canon.Pool])
+	l.need(kinds[canon.Omnibus] > 0, "wallets", field, "at least one omnibus account next to a pool", "none")
 }

@@ -42,19 +42,25 @@ func withCalls() canon.Genesis {
 	g := chartertest.Genesis()
 	g.Calls = calls()
 	contracts := chartertest.Genesis().Rules[2]
-	contracts.Name, contracts.Calls = "contracts", []canon.Name{"approve", "deposit"}
+	contracts.Name, contracts.Calls, contracts.To = "contracts", []canon.Name{"approve", "deposit"}, nil
 	g.Rules = append(g.Rules, contracts)
 	return g
 }
 
 func TestLintAcceptsCallsConfirmedFreezesAndBuilds(t *testing.T) {
 	for name, change := range map[string]func(*canon.Genesis){
-		"as they are":                 func(*canon.Genesis) {},
-		"everything optional":         func(g *canon.Genesis) { *g = full() },
-		"all calls":                   func(g *canon.Genesis) { g.Rules[3].Calls = []canon.Name{canon.Any} },
-		"calls that pay nothing":      func(g *canon.Genesis) { g.Rules[3].Amounts = nil },
-		"calls that are denied":       func(g *canon.Genesis) { g.Rules[0].Calls = []canon.Name{canon.Any} },
-		"cold wallet among all":       func(g *canon.Genesis) { g.Wallets[2].Tier = canon.Cold; g.Rules[3].Wallets = []canon.Name{canon.Any} },
+		"as they are":            func(*canon.Genesis) {},
+		"everything optional":    func(g *canon.Genesis) { *g = full() },
+		"all calls":              func(g *canon.Genesis) { g.Rules[3].Calls = []canon.Name{canon.Any} },
+		"calls that pay nothing": func(g *canon.Genesis) { g.Rules[3].Amounts = nil },
+		"calls that are denied":  func(g *canon.Genesis) { g.Rules[0].Calls, g.Rules[0].To = []canon.Name{canon.Any}, nil },
+		"cold wallet among all": func(g *canon.Genesis) {
+			vault := g.Keys[0]
+			vault.ID = "vault"
+			g.Keys = append(g.Keys, vault)
+			g.Wallets[2].Tier, g.Wallets[2].Key = canon.Cold, "vault"
+			g.Rules[3].Wallets = []canon.Name{canon.Any}
+		},
 		"largest bounded allowance":   func(g *canon.Genesis) { g.Calls[0].Arguments[1].Max = power(96, -2) },
 		"approval of another's token": func(g *canon.Genesis) { g.Calls[0].Contract, g.Calls[0].Arguments[1].Pays = pool, nil },
 		"burning of what is no token": func(g *canon.Genesis) { *g = called("burn(uint8)", pool) },
@@ -167,6 +173,7 @@ var callMutations = []mutation{
 	{"number of a token that counts twice", func(g *canon.Genesis) { *g = tokenCalled("rebase(uint256)", most(chartertest.USD, chartertest.ETH)) }, "call", "calls[stake].arguments[0]"},
 	{"burning of a token", func(g *canon.Genesis) { *g = called("burn(uint256)", usd()) }, "call", "calls[stake].signature"},
 	{"rule with an unknown call", func(g *canon.Genesis) { g.Rules[3].Calls[0] = "none" }, "references", "rules[contracts].calls"},
+	{"rule with calls and targets", func(g *canon.Genesis) { g.Rules[3].To = []canon.Target{{Kind: canon.TargetBook}} }, "scope", "rules[contracts].to"},
 	{"rule with a call twice", func(g *canon.Genesis) { g.Rules[3].Calls[0] = "deposit" }, "names", "rules[contracts].calls"},
 	{"rule with all calls and one", func(g *canon.Genesis) { g.Rules[3].Calls[0] = canon.Any }, "names", "rules[contracts].calls"},
 	{"rule that lets calls through alone", func(g *canon.Genesis) { g.Rules[1].Calls = []canon.Name{"stake"} }, "call", "rules[small].action"},

@@ -135,6 +135,11 @@ func (l *linter) clients() {
 		for i, k := range v.Devices {
 			l.owner(fmt.Sprintf("%s.devices[%d]", field, i), k)
 		}
+		l.need(!v.Treasury || !v.House, "clients", field+".treasury", "a treasury desk or the house's own assets", "both")
+		unique(l, field+".attributes", pick(v.Attributes, func(a canon.ClientAttribute) canon.Name { return a.Name }))
+		for _, a := range v.Attributes {
+			l.need(a.Name != "" && a.Value != "", "attributes", at(field+".attributes", a.Name), "a name and a value", fmt.Sprintf("%q", a.Value))
+		}
 	}
 }
 
@@ -147,6 +152,7 @@ func (l *linter) others() {
 	unique(l, "authorities", pick(l.Authorities, func(v canon.Authority) canon.Name { return v.Name }))
 	for _, v := range l.Authorities {
 		l.owner(at("authorities", v.Name)+".key", v.Key)
+		l.need(v.MaxAge <= maxSeconds, "duration", at("authorities", v.Name)+".max_age", fmt.Sprintf("at most %d seconds", maxSeconds), v.MaxAge)
 	}
 	for i, wire := range l.Recovery {
 		field := fmt.Sprintf("recovery[%d]", i)

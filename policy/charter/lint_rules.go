@@ -8,22 +8,6 @@ import (
 	"github.com/strongroom/strongroom/proto/canon"
 )
 
-// maxLimitBits keeps every limit below what a charge can be cut off at, so that a charge beyond all bounds never fits.
-const maxLimitBits = 255
-
-func (l *linter) limits() {
-	unique(l, "limits", pick(l.Limits, func(v canon.Limit) canon.Name { return v.Name }))
-	for _, v := range l.Limits {
-		field := at("limits", v.Name)
-		refers(l, field+".asset", v.Asset, l.x.assets)
-		bits := v.Amount.Int().BitLen()
-		l.need(bits > 0 && bits <= maxLimitBits, "limits", field+".amount", fmt.Sprintf("above 0 and below 2^%d", maxLimitBits), v.Amount)
-		l.seconds(field+".window", v.Window, maxSeconds)
-		scope(l, field+".clients", v.Clients, l.x.clients)
-		scope(l, field+".wallets", v.Wallets, l.x.wallets)
-	}
-}
-
 func (l *linter) rules() {
 	unique(l, "rules", pick(l.Rules, func(r canon.Rule) canon.Name { return r.Name }))
 	reserved := []canon.Name{RuleDefaultDeny, RuleContractCall, RuleOutputs}
@@ -33,8 +17,12 @@ func (l *linter) rules() {
 		scope(l, field+".clients", r.Clients, l.x.clients)
 		scope(l, field+".accounts", r.Accounts, l.x.accounts)
 		scope(l, field+".wallets", r.Wallets, l.x.wallets)
-		l.need(len(r.Amounts)+len(r.Calls) > 0, "scope", field+".amounts", "at least one asset, or calls", "none")
+		for _, n := range r.Accounts {
+			l.need(l.x.accounts[n].Kind != canon.Pool, "scope", field+".accounts", "accounts that withdraw: nobody does from a pool", n)
+		}
+		l.ruleAmounts(field, r)
 		l.ruleCalls(field, r)
+		l.narrowing(field, r)
 		l.amounts(field+".amounts", r.Amounts)
 		l.amounts(field+".fee_caps", r.FeeCaps)
 		unique(l, field+".limits", r.Limits)
@@ -52,6 +40,22 @@ func (l *linter) rules() {
 	}
 }
 
+// ruleAmounts demands that a rule says what it matches and where it goes. Only one that denies may match whatever is paid.
+func (l *linter) ruleAmounts(field string, r canon.Rule) {
+	if r.AnyAmount {
+		l.need(r.Action == canon.ActionDeny, "scope", field+".amounts", "an amount for each asset in a rule that lets anything through", "any amount")
+		l.need(len(r.Amounts) == 0, "scope", field+".amounts", "none next to any amount", len(r.Amounts))
+	} else {
+		l.need(len(r.Amounts)+len(r.Calls) > 0, "scope", field+".amounts", "at least one asset, or calls", "none")
+	}
+	if len(r.Calls) == 0 {
+		l.need(len(r.To) > 0, "scope", field+".to", "* alone or at least one target", "none")
+	} else {
+		l.need(len(r.To) == 0, "scope", field+".to", "none next to calls, which go to the contracts of their entries", len(r.To))
+	}
+	l.targets(field+".to", r.To)
+}
+
 // amounts demands distinct known assets, with amounts above 0.
 func (l *linter) amounts(field string, list []canon.AssetAmount) {
 	unique(l, field, pick(list, func(a canon.AssetAmount) canon.AssetID { return a.Asset }))
@@ -66,6 +70,9 @@ func (l *linter) paying(field string, r canon.Rule) {
 	l.seconds(field+".expiry", r.Expiry, maxSeconds)
 	l.seconds(field+".signing", r.Signing, maxSeconds)
 	l.need(r.Signing <= r.Expiry, "duration", field+".signing", fmt.Sprintf("at most expiry %d", r.Expiry), r.Signing)
+	if r.Signing <= r.Expiry {
+		l.need(r.Delay <= r.Expiry-r.Signing, "duration", field+".delay", fmt.Sprintf("at most expiry less signing, %d", r.Expiry-r.Signing), r.Delay)
+	}
 	caps := map[canon.AssetID]bool{}
 	for _, a := range r.FeeCaps {
 		caps[a.Asset] = true
@@ -79,27 +86,63 @@ func (l *linter) paying(field string, r canon.Rule) {
 			chains = append(chains, a.Asset.Chain())
 		}
 	}
+	paid := pick(r.Amounts, func(a canon.AssetAmount) canon.AssetID { return a.Asset })
 	for _, chain := range chains { // tokens and calls pay their fees in the coin
 		coin, ok := l.x.native[chain]
 		l.need(ok && caps[coin.ID], "fee-caps", field+".fee_caps", fmt.Sprintf("a cap in the coin of %s", chain), "none")
-		if listed := func(a canon.AssetAmount) bool { return a.Asset == coin.ID }; ok && !slices.ContainsFunc(r.Amounts, listed) {
+		if ok && !slices.Contains(paid, coin.ID) {
 			l.bounded(field, r, coin.ID)
+			paid = append(paid, coin.ID)
+		}
+	}
+	l.priced(field, r, paid)
+}
+
+// priced demands that all that a rule's limits in money count has a price: what the rule lets through, and fees.
+func (l *linter) priced(field string, r canon.Rule, paid []canon.AssetID) {
+	for _, n := range r.Limits {
+		v, ok := l.x.limits[n]
+		if !ok || v.Unit != canon.UnitMoney {
+			continue
+		}
+		l.needPrices(at(field+".limits", n), paid, v.Currency)
+	}
+}
+
+// needPrices names the first asset without a price: one example is enough.
+func (l *linter) needPrices(field string, assets []canon.AssetID, currency canon.Currency) {
+	for _, asset := range assets {
+		if _, ok := l.x.prices[priceKey{asset, currency}]; !ok {
+			l.Add("prices", field, fmt.Sprintf("a price source for %s in %s", asset, currency), "none")
+			return
 		}
 	}
 }
 
-// bounded demands that whatever the rule lets through of the asset draws on at least one limit in that asset: for every client and
+// bounds reports whether a limit bounds what is spent of an asset over time, in its clients and wallets: one in that asset or in money that the asset
+// has a price in, with a window, and neither narrowed to some accounts, tiers or targets nor counted for each destination apart.
+func (l *linter) bounds(v canon.Limit, asset canon.AssetID) bool {
+	anywhere := len(v.To) == 0 || v.To[0].Kind == canon.TargetAny
+	all := len(v.Tiers) == 0 && (len(v.Accounts) == 0 || isAny(v.Accounts)) && anywhere
+	if v.Window == 0 || !all || slices.Contains(v.Per, canon.PerDestination) {
+		return false
+	}
+	_, priced := l.x.prices[priceKey{asset, v.Currency}]
+	return v.Unit == canon.UnitAsset && v.Asset == asset || v.Unit == canon.UnitMoney && priced
+}
+
+// bounded demands that whatever the rule lets through of the asset draws on at least one limit that bounds it: for every client and
 // wallet of the rule one of its limits has both in scope.
 func (l *linter) bounded(field string, r canon.Rule, asset canon.AssetID) {
 	clients := expand(r.Clients, l.x.clients)
 	wallets := slices.DeleteFunc(expand(r.Wallets, l.x.wallets), func(w canon.Name) bool { return l.x.wallets[w].Chain != asset.Chain() })
 	var drawn []canon.Limit
 	for _, n := range r.Limits {
-		if v, ok := l.x.limits[n]; ok && v.Asset == asset {
+		if v, ok := l.x.limits[n]; ok && l.bounds(v, asset) {
 			drawn = append(drawn, v)
 		}
 	}
-	l.need(len(drawn) > 0, "limits", field+".limits", "a limit in "+string(asset), "none")
+	l.need(len(drawn) > 0, "limits", field+".limits", "a limit with a window in "+string(asset)+" or in money, of all accounts, tiers and targets", "none")
 	if len(drawn) == 0 {
 		return
 	}

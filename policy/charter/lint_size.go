@@ -18,6 +18,8 @@ const (
 	maxLifted       = 4096 // grows by one with each freeze that is lifted; confirmed ones as many
 	maxBuilds       = 64   // and values of an argument of a call as many
 	maxArguments    = 16   // of a call
+	maxConditions   = 16   // of one kind in a rule: hours, attributes, holds, clearances
+	maxExpressions  = 512  // of all rules together: each takes time to compile
 	maxPairings     = 1 << 26
 )
 
@@ -43,6 +45,7 @@ func (l *linter) size() {
 	l.most("confirmed", len(l.Confirmed), maxLifted)
 	l.most("builds", len(l.Builds), maxBuilds)
 	l.most("calls", len(l.Calls), maxOfficers)
+	l.most("prices", len(l.Prices), maxClients)
 	l.sizeOfCalls()
 	l.sizeOfEntries()
 	l.sizeOfQuorum("amendment", l.Amendment)
@@ -69,12 +72,21 @@ func (l *linter) sizeOfEntries() {
 		l.most(at("clients", c.Name)+".keys", len(c.Keys), maxKeys)
 		l.most(at("clients", c.Name)+".devices", len(c.Devices), maxKeys)
 	}
+	for _, c := range l.Clients {
+		l.most(at("clients", c.Name)+".attributes", len(c.Attributes), maxSigners)
+	}
+	for _, p := range l.Prices {
+		l.most(at("prices", p.Asset)+".authorities", len(p.Authorities), maxSigners)
+	}
 	for _, w := range l.Wallets {
 		l.most(at("wallets", w.Name)+".accounts", len(w.Accounts), maxClients)
 	}
 	for _, v := range l.Limits {
 		l.most(at("limits", v.Name)+".clients", len(v.Clients), maxClients)
 		l.most(at("limits", v.Name)+".wallets", len(v.Wallets), maxOfficers)
+		l.most(at("limits", v.Name)+".accounts", len(v.Accounts), maxClients)
+		l.most(at("limits", v.Name)+".tiers", len(v.Tiers), int(canon.Cold))
+		l.most(at("limits", v.Name)+".to", len(v.To), maxOfficers)
 	}
 }
 
@@ -95,9 +107,25 @@ func (l *linter) sizeOfQuorum(field string, q canon.Quorum) {
 	}
 }
 
+func (l *linter) sizeOfConditions(field string, r canon.Rule) {
+	l.most(field+".to", len(r.To), maxOfficers)
+	l.most(field+".above", len(r.Above), maxOfficers)
+	l.most(field+".tiers", len(r.Tiers), int(canon.Cold))
+	l.most(field+".hours", len(r.Hours), maxConditions)
+	l.most(field+".attributes", len(r.Attributes), maxConditions)
+	for _, a := range r.Attributes {
+		l.most(at(field+".attributes", a.Name)+".values", len(a.Values), maxBuilds)
+	}
+	l.most(field+".clearances", len(r.Clearances), maxConditions)
+	l.most(field+".holds", len(r.Holds), maxConditions)
+}
+
 func (l *linter) sizeOfRules() {
-	pairings := 0
+	pairings, expressions := 0, 0
 	for _, r := range l.Rules {
+		if expressions += len(r.Holds); r.When != "" {
+			expressions++
+		}
 		field := at("rules", r.Name)
 		l.most(field+".clients", len(r.Clients), maxClients)
 		l.most(field+".accounts", len(r.Accounts), maxClients)
@@ -106,6 +134,7 @@ func (l *linter) sizeOfRules() {
 		l.most(field+".fee_caps", len(r.FeeCaps), maxOfficers)
 		l.most(field+".limits", len(r.Limits), maxOfficers)
 		l.most(field+".calls", len(r.Calls), maxOfficers)
+		l.sizeOfConditions(field, r)
 		l.sizeOfQuorum(field+".quorum", r.Quorum)
 		clients, wallets := len(r.Clients), len(r.Wallets)
 		if isAny(r.Clients) {
@@ -120,5 +149,6 @@ func (l *linter) sizeOfRules() {
 		}
 		pairings += assets * clients * wallets * len(r.Limits)
 	}
+	l.need(expressions <= maxExpressions, "size", "rules", fmt.Sprintf("at most %d expressions in when and holds", maxExpressions), expressions)
 	l.need(pairings <= maxPairings, "size", "rules", fmt.Sprintf("at most %d pairings of asset, client, wallet and limit", maxPairings), pairings)
 }

@@ -55,8 +55,24 @@ func TestLintRefusesListsThatAreTooLong(t *testing.T) {
 		"groups[officers].members": func(g *canon.Genesis) {
 			g.Groups[0].Members = many(g.Groups[0].Members, 257)
 		},
-		"officers[alice].keys":    func(g *canon.Genesis) { g.Officers[0].Keys = many(g.Officers[0].Keys, 17) },
-		"keys[main].holders":      func(g *canon.Genesis) { g.Keys[0].Holders = many(g.Keys[0].Holders, 65) },
+		"officers[alice].keys":     func(g *canon.Genesis) { g.Officers[0].Keys = many(g.Officers[0].Keys, 17) },
+		"keys[main].holders":       func(g *canon.Genesis) { g.Keys[0].Holders = many(g.Keys[0].Holders, 65) },
+		"prices":                   func(g *canon.Genesis) { g.Prices = make([]canon.PriceSource, 1025) },
+		"prices[].authorities":     func(g *canon.Genesis) { g.Prices = []canon.PriceSource{{Authorities: make([]canon.Name, 65)}} },
+		"clients[acme].attributes": func(g *canon.Genesis) { g.Clients[0].Attributes = make([]canon.ClientAttribute, 65) },
+		"limits[btc-day].accounts": func(g *canon.Genesis) { g.Limits[0].Accounts = make([]canon.Name, 1025) },
+		"limits[btc-day].to":       func(g *canon.Genesis) { g.Limits[0].To = make([]canon.Target, 257) },
+		"limits[btc-day].tiers":    func(g *canon.Genesis) { g.Limits[0].Tiers = make([]canon.Tier, 4) },
+		"rules[small].to":          func(g *canon.Genesis) { g.Rules[index(g, "small")].To = make([]canon.Target, 257) },
+		"rules[small].above":       func(g *canon.Genesis) { g.Rules[index(g, "small")].Above = make([]canon.AssetAmount, 257) },
+		"rules[small].tiers":       func(g *canon.Genesis) { g.Rules[index(g, "small")].Tiers = make([]canon.Tier, 4) },
+		"rules[small].hours":       func(g *canon.Genesis) { g.Rules[index(g, "small")].Hours = make([]canon.Hours, 17) },
+		"rules[small].attributes":  func(g *canon.Genesis) { g.Rules[index(g, "small")].Attributes = make([]canon.AttributeCondition, 17) },
+		"rules[small].attributes[].values": func(g *canon.Genesis) {
+			g.Rules[index(g, "small")].Attributes = []canon.AttributeCondition{{Values: make([]canon.Text, 65)}}
+		},
+		"rules[small].clearances": func(g *canon.Genesis) { g.Rules[index(g, "small")].Clearances = make([]canon.Name, 17) },
+		"rules[small].holds":      func(g *canon.Genesis) { g.Rules[index(g, "small")].Holds = make([]canon.Hold, 17) },
 		"limits[btc-day].wallets": func(g *canon.Genesis) { g.Limits[0].Wallets = make([]canon.Name, 257) },
 	} {
 		t.Run(field, func(t *testing.T) {
@@ -81,6 +97,19 @@ func TestLintRefusesTooManyPairings(t *testing.T) {
 		r := g.Rules[0]
 		r.Name = canon.Name(fmt.Sprintf("more-%d", i))
 		r.Clients, r.Wallets, r.Limits = make([]canon.Name, 1024), make([]canon.Name, 256), make([]canon.Name, 256)
+		g.Rules = append(g.Rules, r)
+	}
+	r := refusal.Of(charter.Lint(g))
+	if r == nil || len(r.Failures) != 1 || r.Failures[0].Rule != "size" || r.Failures[0].Field != "rules" {
+		t.Errorf("expected a refusal by size of rules, found %v", r)
+	}
+}
+
+func TestLintRefusesTooManyExpressions(t *testing.T) {
+	g := chartertest.Genesis()
+	for i := range 33 {
+		r := g.Rules[1]
+		r.Name, r.Holds = canon.Name(fmt.Sprintf("more-%d", i)), make([]canon.Hold, 16)
 		g.Rules = append(g.Rules, r)
 	}
 	r := refusal.Of(charter.Lint(g))

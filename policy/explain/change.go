@@ -19,7 +19,10 @@ type Change struct {
 	Amount  *canon.AssetAmount // at most this, together
 	Wallet  canon.Name
 	Account canon.Name
-	Book    bool // an address of the client's in the address book
+	Book    bool              // an address of the client's in the address book
+	At      canon.Time        // asked then, when a rule's hours are open
+	Cleared []canon.Name      // by these authorities
+	Said    []canon.Attribute // about the client; of a named authority, or as the charter says
 	Action  canon.Action
 	Rule    canon.Name
 
@@ -37,6 +40,10 @@ func pass(q Question, now Answer) []Change {
 		open := q
 		open.Known = nil
 		s.try(open, Change{Book: true})
+	}
+	s.statements()
+	for _, t := range s.times() {
+		s.with(Change{At: t})
 	}
 	amounts, wallets, accounts := s.amounts(), s.wallets(), s.accounts()
 	for _, a := range amounts {
@@ -91,25 +98,40 @@ func (s *search) with(change Change) {
 		r.Outputs = append(r.Outputs, o)
 	}
 	q := s.q
+	if change.At != 0 {
+		if r.NotAfter != 0 {
+			r.NotAfter += change.At - r.NotBefore
+		}
+		r.NotBefore, q.At = change.At, change.At
+	}
 	q.Request = &r
 	a := s.try(q, change)
 	if change.Amount == nil || change.fitted {
 		return
 	}
-	for _, n := range fitting(a, *change.Amount) {
+	for _, n := range s.fitting(a, *change.Amount) {
 		change.Amount, change.fitted = &canon.AssetAmount{Asset: change.Amount.Asset, Amount: n}, true
 		s.with(change)
 	}
 }
 
-// fitting returns the amount less what is too much for the limits of its asset, if that leaves anything.
-func fitting(a Answer, amount canon.AssetAmount) []canon.Amount {
+// fitting returns the amount less what is too much for the limits that count it, if that leaves anything.
+func (s *search) fitting(a Answer, amount canon.AssetAmount) []canon.Amount {
 	over := new(big.Int)
 	for _, d := range a.Draws {
-		if d.Limit.Asset == amount.Asset && !d.Fits { // the charge has the fee cap in it, where the coin is paid
-			if n := new(big.Int).Sub(d.Amount.Int(), d.Left()); n.Cmp(over) > 0 {
-				over = n
-			}
+		if d.Fits {
+			continue
+		}
+		n := new(big.Int).Sub(d.Amount.Int(), d.Left()) // the charge has the fee cap in it, where the coin is paid
+		switch {
+		case d.Limit.Unit == canon.UnitAsset && d.Limit.Asset == amount.Asset:
+		case d.Limit.Unit == canon.UnitMoney:
+			n = s.bought(n, amount.Asset, d.Limit.Currency, true)
+		default:
+			continue
+		}
+		if n != nil && n.Cmp(over) > 0 {
+			over = n
 		}
 	}
 	if over.Sign() == 0 || over.Cmp(amount.Amount.Int()) >= 0 {
@@ -135,7 +157,7 @@ func (s *search) try(q Question, change Change) Answer {
 
 // better reports whether c leads as far as d with a larger amount and no other change.
 func (c Change) better(d Change) bool {
-	return c.Amount != nil && d.Amount != nil && c.Action == d.Action && c.Wallet == d.Wallet && c.Account == d.Account && c.Amount.Asset == d.Amount.Asset &&
+	return c.Amount != nil && d.Amount != nil && c.Action == d.Action && c.At == d.At && c.Wallet == d.Wallet && c.Account == d.Account && c.Amount.Asset == d.Amount.Asset &&
 		c.Amount.Amount.Int().Cmp(d.Amount.Amount.Int()) >= 0
 }
 
@@ -162,9 +184,14 @@ func (s *search) amounts() []canon.AssetAmount {
 					smaller(a.Amount.Int())
 				}
 			}
+			if v := rule.Value; v != nil && len(v.Max) > 0 {
+				if n := s.bought(v.Max.Int(), id, v.Currency, false); n != nil {
+					smaller(n)
+				}
+			}
 		}
 		if sums[id].BitLen() <= 256 {
-			for _, n := range fitting(s.now, canon.AssetAmount{Asset: id, Amount: sums[id].Bytes()}) {
+			for _, n := range s.fitting(s.now, canon.AssetAmount{Asset: id, Amount: sums[id].Bytes()}) {
 				smaller(n.Int())
 			}
 		}

@@ -23,7 +23,7 @@ type Seats struct {
 
 // Explain answers the question and says why.
 func Explain(q Question) Explanation {
-	e := Explanation{Answer: Judge(q), Trials: policy.Trials(q.Charter, q.Request)}
+	e := Explanation{Answer: Judge(q), Trials: policy.Trials(q.Charter, q.Facts)}
 	if e.Rule != nil && e.Rule.Action == canon.ActionApprove {
 		for _, parts := range e.Rule.Quorum.AnyOf {
 			seats := make([]Seats, len(parts))

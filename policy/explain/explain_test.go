@@ -37,20 +37,20 @@ func TestJudgeSaysWhatSignersWouldSay(t *testing.T) {
 		rule   canon.Name // that matches
 		why    string     // rule of a refusal
 	}{
-		"allowed":               {explain.Question{Request: pays(10_000_000)}, canon.ActionAllow, "small", ""},
-		"approved":              {explain.Question{Request: pays(10_000_001)}, canon.ActionApprove, "large", ""},
-		"too much":              {explain.Question{Request: pays(1_000_000_001)}, canon.ActionDeny, "", "default-deny"},
-		"limit":                 {explain.Question{Request: pays(10_000_000), Spends: spent("btc-day", 1_990_000_000)}, canon.ActionDeny, "small", "limit btc-day"},
-		"other limit":           {explain.Question{Request: pays(10_000_000), Spends: spent("eth-day", 1_990_000_000)}, canon.ActionAllow, "small", ""},
-		"not in the book":       {explain.Question{Request: pays(10_000_000), Known: func([]byte) bool { return false }}, canon.ActionDeny, "small", "whitelist"},
-		"in the book":           {explain.Question{Request: pays(10_000_000), Known: func([]byte) bool { return true }}, canon.ActionAllow, "small", ""},
-		"dust":                  {explain.Question{Request: pays(1)}, canon.ActionDeny, "small", "outputs"},
-		"nothing":               {explain.Question{Request: pays(0)}, canon.ActionDeny, "small", "form"},
-		"another's account":     {explain.Question{Request: with(func(r *canon.Request) { r.Account = "beta-main" })}, canon.ActionDeny, "small", "source"},
-		"unknown wallet":        {explain.Question{Request: with(func(r *canon.Request) { r.Wallet = "none" })}, canon.ActionDeny, "", "source"},
-		"wallet of a chain":     {explain.Question{Request: with(func(r *canon.Request) { r.Wallet = "eth-hot" })}, canon.ActionDeny, "small", "source"},
-		"after the charter":     {explain.Question{Request: pays(10_000_000), At: 3_000_000_000}, canon.ActionDeny, "small", "charter"},
-		"house, denied by name": {explain.Question{Request: with(func(r *canon.Request) { r.Client = "house" })}, canon.ActionDeny, "house-blocked", "house-blocked"},
+		"allowed":               {explain.Question{Facts: policy.Facts{Request: pays(10_000_000)}}, canon.ActionAllow, "small", ""},
+		"approved":              {explain.Question{Facts: policy.Facts{Request: pays(10_000_001)}}, canon.ActionApprove, "large", ""},
+		"too much":              {explain.Question{Facts: policy.Facts{Request: pays(1_000_000_001)}}, canon.ActionDeny, "", "default-deny"},
+		"limit":                 {explain.Question{Facts: policy.Facts{Request: pays(10_000_000)}, Spends: spent("btc-day", 1_990_000_000)}, canon.ActionDeny, "small", "limit btc-day"},
+		"other limit":           {explain.Question{Facts: policy.Facts{Request: pays(10_000_000)}, Spends: spent("eth-day", 1_990_000_000)}, canon.ActionAllow, "small", ""},
+		"not in the book":       {explain.Question{Facts: policy.Facts{Request: pays(10_000_000)}, Known: func([]byte) bool { return false }}, canon.ActionDeny, "small", "whitelist"},
+		"in the book":           {explain.Question{Facts: policy.Facts{Request: pays(10_000_000)}, Known: func([]byte) bool { return true }}, canon.ActionAllow, "small", ""},
+		"dust":                  {explain.Question{Facts: policy.Facts{Request: pays(1)}}, canon.ActionDeny, "small", "outputs"},
+		"nothing":               {explain.Question{Facts: policy.Facts{Request: pays(0)}}, canon.ActionDeny, "small", "form"},
+		"another's account":     {explain.Question{Facts: policy.Facts{Request: with(func(r *canon.Request) { r.Account = "beta-main" })}}, canon.ActionDeny, "small", "source"},
+		"unknown wallet":        {explain.Question{Facts: policy.Facts{Request: with(func(r *canon.Request) { r.Wallet = "none" })}}, canon.ActionDeny, "", "source"},
+		"wallet of a chain":     {explain.Question{Facts: policy.Facts{Request: with(func(r *canon.Request) { r.Wallet = "eth-hot" })}}, canon.ActionDeny, "small", "source"},
+		"after the charter":     {explain.Question{Facts: policy.Facts{Request: pays(10_000_000)}, At: 3_000_000_000}, canon.ActionDeny, "small", "charter"},
+		"house, denied by name": {explain.Question{Facts: policy.Facts{Request: with(func(r *canon.Request) { r.Client = "house" })}}, canon.ActionDeny, "house-blocked", "house-blocked"},
 	} {
 		tt.q.Charter = c
 		if tt.q.At == 0 {
@@ -75,12 +75,12 @@ func TestTermsAreTheTighterOfRuleAndRequest(t *testing.T) {
 	t.Parallel()
 	c := chartertest.Open(t, chartertest.Genesis())
 	r := pays(5_000_000)
-	a := explain.Judge(explain.Question{Charter: c, Request: r, At: now})
+	a := explain.Judge(explain.Question{Charter: c, Facts: policy.FactsOf(r), At: now})
 	if a.FeeCap.Int().Int64() != 1000 || a.NotAfter != now+3600 {
 		t.Errorf("expected fee cap 1000 and end %d, found %s and %d", now+3600, a.FeeCap, a.NotAfter)
 	}
 	r.FeeCap, r.NotAfter = canon.AmountOf(1_000_000), now+60
-	a = explain.Judge(explain.Question{Charter: c, Request: r, At: now})
+	a = explain.Judge(explain.Question{Charter: c, Facts: policy.FactsOf(r), At: now})
 	if a.FeeCap.Int().Int64() != 100_000 || a.NotAfter != now+60 {
 		t.Errorf("expected fee cap 100000 and end %d, found %s and %d", now+60, a.FeeCap, a.NotAfter)
 	}
@@ -97,7 +97,7 @@ func TestNearestChangesPass(t *testing.T) {
 	g.Wallets = append(g.Wallets, other)
 	c := chartertest.Open(t, g)
 	ask := func(r *canon.Request, spent int64) explain.Explanation {
-		return explain.Explain(explain.Question{Charter: c, Request: r, At: now, Known: func(a []byte) bool { return slices.Equal(a, payee) },
+		return explain.Explain(explain.Question{Charter: c, Facts: policy.FactsOf(r), At: now, Known: func(a []byte) bool { return slices.Equal(a, payee) },
 			Spends: []policy.Spend{{Limit: "btc-day", Amount: big.NewInt(spent), From: now, To: now, Withdrawal: canon.Digest{7}}}})
 	}
 	has := func(name string, e explain.Explanation, want func(explain.Change) bool) {

@@ -2,24 +2,27 @@ package explain
 
 import (
 	"fmt"
-	"math/big"
+	"math"
 	"slices"
 
 	"github.com/strongroom/strongroom/policy"
+	"github.com/strongroom/strongroom/policy/calendar"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
-	"github.com/strongroom/strongroom/wallets/bitcoin"
 )
 
-// Question is a request, and what is known when it is decided.
+// Question is a request with what others stated about it, and what is known when it is decided. The facts are taken as they are: who asks has verified
+// them, or supposes them.
 type Question struct {
 	Charter *charter.Charter
-	Request *canon.Request
-	At      canon.Time     // when it is decided, and signed
-	Spends  []policy.Spend // earlier reservations
+	policy.Facts
+	At     canon.Time     // when it is decided, and signed
+	Spends []policy.Spend // earlier reservations
 	// Known reports whether the address is in the address book for the request's client and account; nil if nobody asked.
 	Known func(address []byte) bool
+	// Circumstances are what the rule's holds read; nil if nobody asked.
+	Circumstances *policy.Circumstances
 }
 
 // Answer is what becomes of it. The zero Answer is none: Judge always sets Action.
@@ -27,40 +30,76 @@ type Answer struct {
 	Action   canon.Action
 	Rule     *canon.Rule       // the rule that matches, read-only; nil when none does
 	Refusals []refusal.Failure // why it is denied; none unless it is
+	Missing  []policy.Missing  // statements for want of which it is denied
+	Held     []refusal.Failure // why the service would hold it, though nothing denies it
 	// What follows is only set if a rule matches that does not deny.
 	FeeCap   canon.Amount // the most that may be paid as fee: the rule's cap or the request's, whichever is less
 	NotAfter canon.Time   // end of the intent
 	Draws    []Draw       // on limits
 }
 
-// Draw is what a request takes from a limit.
+// Draw is what a request takes from a limit, in the limit's unit.
 type Draw struct {
 	policy.Room
-	Amount canon.Amount
-	Fits   bool
+	Counter string // what the limit counts apart; empty for one counter for all
+	Amount  canon.Amount
+	Fits    bool
 }
 
 // Judge answers the question.
 func Judge(q Question) Answer {
 	c, r := q.Charter, q.Request
-	verdict := policy.Decide(c, r)
-	a := Answer{Action: verdict.Action, Rule: verdict.Rule}
+	verdict := policy.Decide(c, q.Facts)
+	a := Answer{Action: verdict.Action, Rule: verdict.Rule, Missing: verdict.Missing}
 	var l refusal.List
 	if verdict.Action != canon.ActionAllow && verdict.Action != canon.ActionApprove {
 		l.Join("policy", "request", verdict.Explanation)
 		a.Action = canon.ActionDeny
 	}
 	l.Join("charter", "validity", c.CheckTime(q.At))
-	form(&l, r)
-	source(c, &l, r)
+	l.Join("source", "request", policy.Shape(c, r))
 	known(&l, q)
 	if a.Action != canon.ActionDeny {
+		l.Join(string(a.Rule.Name), "hours", opens(a.Rule, q.At))
 		a.terms(&l, q)
+		a.holds(&l, q)
 	}
 	if err := l.Err(); err != nil {
-		a.Action, a.Refusals = canon.ActionDeny, refusal.Of(err).Failures
+		a.Action, a.Refusals, a.Held = canon.ActionDeny, refusal.Of(err).Failures, nil
 	}
 	return a
+}
+
+// opens holds the clock of who signs against a rule that lets a request through without approval: a client may sign a beginning that is not yet, or
+// long past.
+func opens(rule *canon.Rule, at canon.Time) error {
+	if rule.Action != canon.ActionAllow {
+		return nil
+	}
+	return Open(rule, at)
+}
+
+// Open refuses times that are outside a rule's hours and dates. The error is a *refusal.Refusal.
+func Open(rule *canon.Rule, at canon.Time) error {
+	if at < rule.From || rule.Before != 0 && at >= rule.Before {
+		return refusal.New(string(rule.Name), "from", "a time in the rule's span", at.At().String())
+	}
+	if len(rule.Hours) > 0 && !calendar.Open(rule.Hours, at) {
+		return refusal.New(string(rule.Name), "hours", "a time in the rule's hours", at.At().String())
+	}
+	return nil
+}
+
+// holds asks the rule's holds, if anybody knows the circumstances.
+func (a *Answer) holds(l *refusal.List, q Question) {
+	if q.Circumstances == nil || len(a.Rule.Holds) == 0 {
+		return
+	}
+	held, denied := policy.Holds(q.Charter, a.Rule, q.Facts, *q.Circumstances)
+	for _, f := range denied {
+		l.Add(f.Rule, f.Field, f.Expected, f.Found)
+	}
+	a.Held = held
 }
 
 // terms works out fee cap, end and limits under the rule that matches.
@@ -75,12 +114,20 @@ func (a *Answer) terms(l *refusal.List, q Question) {
 	case a.Rule.FeeCaps[at].Amount.Int().Cmp(r.FeeCap.Int()) < 0:
 		a.FeeCap = a.Rule.FeeCaps[at].Amount
 	}
-	a.NotAfter = r.NotBefore + canon.Time(a.Rule.Expiry)
-	if r.NotAfter != 0 {
-		a.NotAfter = min(a.NotAfter, r.NotAfter)
+	open := *r
+	if open.NotAfter == 0 { // a question that says no end has none of its own
+		open.NotAfter = math.MaxUint64
 	}
+	facts := q.Facts
+	facts.Request = &open
+	if facts.At == 0 {
+		facts.At = q.At
+	}
+	a.NotAfter = policy.End(c, a.Rule, facts)
 	interval := policy.IntervalOf(c, r.WithdrawalID(), q.At, q.At+canon.Time(a.Rule.Signing))
-	for _, charge := range policy.Charges(c, a.Rule, r, a.FeeCap) {
+	charges, err := policy.Charges(c, a.Rule, q.Facts, a.FeeCap)
+	l.Join("limit", "limits", err)
+	for _, charge := range charges {
 		room, err := policy.RoomFor(c, charge, interval, q.Spends)
 		if err != nil {
 			l.Join("limit", "limits."+string(charge.Limit), err)
@@ -88,58 +135,7 @@ func (a *Answer) terms(l *refusal.List, q Question) {
 		}
 		err = policy.CheckLimit(c, charge, interval, q.Spends)
 		l.Join("limit", "limits."+string(charge.Limit), err)
-		a.Draws = append(a.Draws, Draw{Room: room, Amount: charge.Amount, Fits: err == nil})
-	}
-}
-
-// form refuses what no document can say: payments of nothing, impossible addresses.
-func form(l *refusal.List, r *canon.Request) {
-	for i, o := range r.Outputs {
-		if err := o.Check(); err != nil {
-			l.Add("form", fmt.Sprintf("outputs[%d]", i), "a payment that a request can ask for", err.Error())
-		}
-	}
-	if r.Call != nil {
-		if err := r.Call.Check(); err != nil {
-			l.Add("form", "call", "a call that a request can ask for", err.Error())
-		}
-	}
-}
-
-// source notes what signers refuse whatever the rules say: accounts that are not the client's or not in the wallet, wallets that pay nothing, and
-// transactions that this version makes none of.
-func source(c *charter.Charter, l *refusal.List, r *canon.Request) {
-	wallet, ok := c.Wallet(r.Wallet)
-	if !ok {
-		l.Add("source", "wallet", "a wallet of the charter", string(r.Wallet))
-		return
-	}
-	if wallet.Chain != r.Chain {
-		l.Add("source", "chain", string(wallet.Chain), string(r.Chain))
-		return
-	}
-	if account, ok := c.Account(r.Account); !ok || account.Client != r.Client || !slices.Contains(wallet.Accounts, r.Account) {
-		l.Add("source", "account", fmt.Sprintf("an account of %s in wallet %s", r.Client, wallet.Name), string(r.Account))
-	}
-	if wallet.Scheme != canon.SchemeMPC || wallet.Tier == canon.Cold {
-		l.Add("source", "wallet", "a hot or warm wallet of scheme mpc", string(wallet.Name))
-	}
-	chain, _ := c.Chain(r.Chain)
-	if chain.Kind == canon.EVM {
-		if r.Call == nil && len(r.Outputs) > 1 {
-			l.Add("outputs", "outputs", "one payment on this chain", fmt.Sprint(len(r.Outputs)))
-		}
-		return
-	}
-	for i, o := range r.Outputs {
-		field := fmt.Sprintf("outputs[%d]", i)
-		dust, err := bitcoin.DustThreshold(o.Address)
-		switch {
-		case err != nil:
-			l.Add("outputs", field+".address", "a standard script", err.Error())
-		case len(o.Amount) > 0 && o.Amount.Int().Cmp(big.NewInt(dust)) < 0:
-			l.Add("outputs", field+".amount", fmt.Sprintf("at least %d satoshi, below which nodes relay no output", dust), o.Amount.String())
-		}
+		a.Draws = append(a.Draws, Draw{Room: room, Counter: charge.Counter, Amount: charge.Amount, Fits: err == nil})
 	}
 }
 
@@ -154,7 +150,9 @@ func known(l *refusal.List, q Question) {
 		}
 	}
 	for i, o := range q.Request.Outputs {
-		note(fmt.Sprintf("outputs[%d].address", i), o.Address)
+		if o.Own == nil {
+			note(fmt.Sprintf("outputs[%d].address", i), o.Address)
+		}
 	}
 	if q.Request.Call == nil {
 		return

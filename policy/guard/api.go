@@ -30,8 +30,12 @@ type View struct {
 	// Key returns the group key of that name, false if this signer has none.
 	Key func(canon.Name) (GroupKey, bool)
 	// HighestIndex returns the highest index of an address of this wallet, account and branch that this signer has seen in use, -1 for
-	// none. Change may lie at most 100 beyond it.
+	// none. Change and own addresses that are paid may lie at most 100 beyond it. The account is the one whose addresses they are, for an
+	// omnibus account the wallet's pool.
 	HighestIndex func(wallet, account canon.Name, branch uint64) int64
+	// FirstSeen returns the second at which this signer first saw the intent of that digest with everything in order, false if it did not yet.
+	// A nil FirstSeen has seen none. Rules with a delay count from it.
+	FirstSeen func(intent canon.Digest) (canon.Time, bool)
 	// Statements returns what officers told this signer directly about the object.
 	Statements func(object canon.Digest) []canon.Signed
 	// Frozen returns an officer's freeze that holds now, false for none. It stops everything.
@@ -64,9 +68,10 @@ type Signable struct {
 	approvers   []canon.Name
 	notAfter    canon.Time
 	window      uint64
+	delay       uint64
 }
 
-// AddressUse is an address of ours that the transaction touches.
+// AddressUse is an address of ours that the transaction touches. Account is whose path it is: for an omnibus account the wallet's pool.
 type AddressUse struct {
 	Wallet  canon.Name
 	Account canon.Name

@@ -191,36 +191,44 @@ func (c *checking) bitcoinChange(s *Signable, i int, path canon.OwnPath, out *wi
 // near asks that an index is within reach of those that this signer has seen: what lies further no recovery would find, and an invented
 // input must not move the window for change.
 func (c *checking) near(field string, path canon.OwnPath) {
+	c.within(field, c.wallet.Name, path.Account, path.Branch, path.Index)
+}
+
+func (c *checking) within(field string, wallet, holder canon.Name, branch, index uint64) {
 	highest := int64(-1)
 	if c.HighestIndex != nil {
-		highest = c.HighestIndex(c.wallet.Name, path.Account, path.Branch)
+		highest = c.HighestIndex(wallet, holder, branch)
 	}
-	if int64(path.Index) > highest+maxGap {
-		c.Add("index-gap", field+".index", fmt.Sprintf("at most %d", highest+maxGap), fmt.Sprint(path.Index))
+	if int64(index) > highest+maxGap {
+		c.Add("index-gap", field+".index", fmt.Sprintf("at most %d", highest+maxGap), fmt.Sprint(index))
 	}
 }
 
-// ownPath derives the key at a path of the request's account.
+// ownPath derives the key at a path of the account on whose addresses the request's assets lie.
 func (c *checking) ownPath(field string, path canon.OwnPath, position uint64) (wallets.Child, bool) {
 	if path.Position != position {
 		c.Add("source", field+".position", fmt.Sprint(position), fmt.Sprint(path.Position))
 		return wallets.Child{}, false
 	}
-	if path.Account != c.Request.Account {
-		c.Add("source", field+".account", string(c.Request.Account), string(path.Account))
+	if path.Account != c.holder.Name {
+		c.Add("source", field+".account", string(c.holder.Name), string(path.Account))
 		return wallets.Child{}, false
 	}
-	at, err := wallets.NewPath(c.chain.CoinType, c.wallet.Number, c.account.Number, path.Branch, path.Index)
-	if err != nil {
-		c.Join("source", field, err)
-		return wallets.Child{}, false
-	}
-	child, err := wallets.Derive(c.key.Public, c.chainCode, at)
+	child, err := c.derive(c.key, c.wallet, c.holder, path.Branch, path.Index)
 	if err != nil {
 		c.Join("source", field, err)
 		return wallets.Child{}, false
 	}
 	return child, true
+}
+
+// derive returns the key of an address in a wallet of the request's chain.
+func (c *checking) derive(key GroupKey, w canon.Wallet, holder canon.Account, branch, index uint64) (wallets.Child, error) {
+	at, err := wallets.NewPath(c.chain.CoinType, w.Number, holder.Number, branch, index)
+	if err != nil {
+		return wallets.Child{}, err
+	}
+	return wallets.Derive(key.Public, chainCode(c.Charter.Organisation(), key), at)
 }
 
 func chainCode(org canon.Digest, key GroupKey) [32]byte {

@@ -44,6 +44,7 @@ func calls() []canon.CallRule {
 // callsRule takes two officers.
 func callsRule() canon.Rule {
 	r := rule("calls", canon.ActionApprove, 1, 2, two())
+	r.To = nil
 	r.Amounts, r.FeeCaps, r.Calls = r.Amounts[1:], r.FeeCaps[1:], []canon.Name{"stake", "approve-desk"}
 	return r
 }

@@ -8,8 +8,6 @@ import (
 
 	"github.com/strongroom/strongroom/policy"
 	"github.com/strongroom/strongroom/policy/approval"
-	"github.com/strongroom/strongroom/policy/book"
-	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
 )
@@ -34,6 +32,7 @@ func Check(evidence []byte, v View) (*Signable, error) {
 	c.approvals()
 	c.addresses()
 	c.source()
+	c.ownOutputs()
 	if err := c.Err(); err != nil {
 		return nil, err
 	}
@@ -56,10 +55,11 @@ type checking struct {
 	evidence canon.Evidence
 
 	wallet    canon.Wallet
-	account   canon.Account
+	holder    canon.Account // on whose addresses in the wallet the account's assets lie
 	chain     canon.Chain
 	key       GroupKey
 	chainCode [32]byte
+	own       []AddressUse // of the request's own outputs
 	approvers []canon.Name
 	notAfter  canon.Time
 }
@@ -110,115 +110,6 @@ func (c *checking) approvals() {
 	c.notAfter = min(c.notAfter, tally.NotAfter)
 }
 
-// maxProofs bounds the proofs for one address: signers may ask for different versions of the book while a new one cools down.
-const maxProofs = 4
-
-// recipient is an address that must be in the client's book.
-type recipient struct {
-	field   string
-	address []byte
-}
-
-// payees returns the addresses that the request lets assets go to: those of the outputs, or of a contract call's arguments that must be in
-// the book.
-func (c *checking) payees() []recipient {
-	if c.Call != nil {
-		var out []recipient
-		for _, a := range c.Call.Book {
-			out = append(out, recipient{field: a.Field, address: a.Address[:]})
-		}
-		return out
-	}
-	out := make([]recipient, len(c.Request.Outputs))
-	for i, o := range c.Request.Outputs {
-		out[i] = recipient{field: fmt.Sprintf("outputs[%d].address", i), address: o.Address}
-	}
-	return out
-}
-
-// addresses asks for every payee whether its address is in the client's book: in each version that this signer asks for. Each proof is
-// checked once, however many payments there are; one under another version is for other signers. No two proofs are the same, and none is
-// without a version: it would be for nobody.
-func (c *checking) addresses() {
-	payees := c.payees()
-	if n := len(c.evidence.Addresses); n > maxProofs*len(payees) {
-		c.Add("whitelist", "evidence.addresses", fmt.Sprintf("at most %d for each of %d addresses", maxProofs, len(payees)), fmt.Sprint(n))
-		return
-	}
-	if len(c.Book) == 0 {
-		c.Add("whitelist", "book", "a version of the address book", "none")
-		return
-	}
-	type shown struct {
-		root  canon.Digest
-		entry string
-	}
-	seen := map[shown]bool{}
-	for i, p := range c.evidence.Addresses {
-		field := fmt.Sprintf("evidence.addresses[%d]", i)
-		if p.Root.IsZero() {
-			c.Add("whitelist", field+".root", "the root of a version of the address book", "none")
-		}
-		if seen[shown{p.Root, string(p.Entry)}] {
-			c.Add("whitelist", field, "one proof for each address and version", "the second of one entry")
-		}
-		seen[shown{p.Root, string(p.Entry)}] = true
-	}
-	newest := map[string]bool{} // proven in every newest version
-	for _, p := range payees {
-		newest[string(p.address)] = true
-	}
-	var until canon.Time // when the last of the newest versions is payable
-	for _, version := range c.Book {
-		proven := map[string]bool{}
-		for i, p := range c.evidence.Addresses {
-			if p.Root != version.Hash {
-				continue
-			}
-			address, err := c.entry(i, version.Root, p, payees)
-			c.Join("whitelist", fmt.Sprintf("evidence.addresses[%d]", i), err)
-			if err == nil {
-				proven[address] = true
-			}
-		}
-		if version.Newest {
-			until = max(until, version.PayableAt)
-		}
-		for _, p := range payees {
-			address := string(p.address)
-			if version.Newest && !proven[address] {
-				newest[address] = false
-			}
-			if !proven[address] {
-				var waits canon.Time // an address of the newest versions waits for its cool-down, every other in vain
-				if !version.Newest && newest[address] {
-					waits = until
-				}
-				c.AddUntil(uint64(waits), "whitelist", p.field, fmt.Sprintf("an address of client %s in %s", c.Request.Client, version), fmt.Sprintf("%x without a proof", p.address))
-			}
-		}
-	}
-}
-
-// entry verifies a proof and returns its address, which must be one of the payees.
-func (c *checking) entry(i int, version book.Root, p canon.BookProof, payees []recipient) (string, error) {
-	field := fmt.Sprintf("evidence.addresses[%d]", i)
-	entry, err := version.Check(c.Charter, p)
-	if err != nil {
-		return "", err
-	}
-	paid := func(p recipient) bool { return string(p.address) == string(entry.Address) }
-	switch {
-	case entry.Chain != c.Request.Chain || !slices.ContainsFunc(payees, paid):
-		return "", refusal.New("whitelist", field, "an address that the request lets assets go to", fmt.Sprintf("%x on %s", entry.Address, entry.Chain))
-	case entry.Client != c.Request.Client:
-		return "", refusal.New("whitelist", field+".client", string(c.Request.Client), string(entry.Client))
-	case entry.Account != canon.Any && entry.Account != c.Request.Account:
-		return "", refusal.New("whitelist", field+".account", string(c.Request.Account), string(entry.Account))
-	}
-	return string(entry.Address), nil
-}
-
 // source looks up wallet, account, chain and key in the charter.
 func (c *checking) source() {
 	var ok bool
@@ -226,37 +117,44 @@ func (c *checking) source() {
 		c.Add("source", "request.wallet", "a wallet of the charter", string(c.Request.Wallet))
 		return
 	}
-	if c.account, ok = c.Charter.Account(c.Request.Account); !ok {
-		c.Add("source", "request.account", "an account of the charter", string(c.Request.Account))
+	if c.holder, ok = c.Charter.Holder(c.wallet, c.Request.Account); !ok {
+		c.Add("source", "request.account", "an account of wallet "+string(c.wallet.Name)+", with addresses there", string(c.Request.Account))
 		return
 	}
 	if c.chain, ok = c.Charter.Chain(c.wallet.Chain); !ok || c.chain.ID != c.Request.Chain {
 		c.Add("source", "request.chain", string(c.wallet.Chain), string(c.Request.Chain))
 	}
-	if c.wallet.Scheme != canon.SchemeMPC {
-		c.Add("source", "wallet.scheme", "mpc, the scheme that this signer signs", fmt.Sprint(c.wallet.Scheme))
-	}
-	if c.wallet.Tier == canon.Cold && c.Request.Call != nil {
-		c.Add(charter.RuleContractCall, "wallet.tier", "hot or warm: a cold wallet takes no contract calls but token transfers, which are payments", "cold")
-	}
 	if c.wallet.Tier == canon.Cold && c.Intent.Mode != canon.Exact {
 		c.Add("source", "intent.mode", "exact for a cold wallet", "template")
 	}
-	named, _ := c.Charter.Key(c.wallet.Key)
-	if c.key, ok = c.Key(c.wallet.Key); !ok || c.key.Epoch != named.Epoch {
-		c.Add("source", "wallet.key", fmt.Sprintf("a share of key %s in epoch %d", c.wallet.Key, named.Epoch), fmt.Sprintf("epoch %d", c.key.Epoch))
-		return
-	}
+	c.key, _ = c.keyOf("source", "wallet", c.wallet)
 	c.chainCode = chainCode(c.Charter.Organisation(), c.key)
+}
+
+// keyOf returns the key of a wallet that this signer can derive addresses of, and notes what keeps it from that.
+func (c *checking) keyOf(rule, field string, w canon.Wallet) (GroupKey, bool) {
+	if w.Scheme != canon.SchemeMPC {
+		c.Add(rule, field+".scheme", "mpc, the scheme that this signer signs", fmt.Sprint(w.Scheme))
+		return GroupKey{}, false
+	}
+	named, _ := c.Charter.Key(w.Key)
+	key, ok := c.Key(w.Key)
+	if !ok || key.Epoch != named.Epoch {
+		c.Add(rule, field+".key", fmt.Sprintf("a share of key %s in epoch %d", w.Key, named.Epoch), fmt.Sprintf("epoch %d", key.Epoch))
+		return key, false
+	}
+	return key, true
 }
 
 // transaction parses the raw transaction by the chain's own rules and compares it with the request.
 func (c *checking) transaction() (*Signable, error) {
+	charges, err := policy.Charges(c.Charter, c.Rule, c.Facts, c.Intent.FeeCap)
+	c.Join("limit", "intent", err)
 	s := &Signable{
 		evidence: c.evidence, intent: c.Intent, request: c.Request, intentID: c.IntentID,
 		transaction: canon.TransactionDigest(c.evidence.Transaction), key: c.key,
-		charges:   policy.Charges(c.Charter, c.Rule, &c.Request, c.Intent.FeeCap),
-		approvers: c.approvers, notAfter: c.notAfter, window: c.Rule.Signing, asset: c.asset(),
+		charges:   charges,
+		approvers: c.approvers, notAfter: c.notAfter, window: c.Rule.Signing, delay: c.Rule.Delay, asset: c.asset(),
 	}
 	switch c.chain.Kind {
 	case canon.Bitcoin:
@@ -266,6 +164,7 @@ func (c *checking) transaction() (*Signable, error) {
 	default:
 		return nil, errors.New("guard: chain of unknown kind")
 	}
+	s.used = append(s.used, c.own...)
 	return s, c.Err()
 }
 

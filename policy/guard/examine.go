@@ -6,7 +6,9 @@ import (
 
 	"github.com/strongroom/strongroom/policy"
 	"github.com/strongroom/strongroom/policy/approval"
+	"github.com/strongroom/strongroom/policy/calendar"
 	"github.com/strongroom/strongroom/policy/charter"
+	"github.com/strongroom/strongroom/policy/fact"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
 )
@@ -19,10 +21,13 @@ type Review struct {
 	Request  canon.Request
 	Rule     *canon.Rule         // of the charter; read only
 	Call     *policy.MatchedCall // the contract call, nil for payments
+	// Facts are what the rule was decided by, each statement verified. The groups of destinations are as the intent says: Check holds them
+	// against the address book.
+	Facts policy.Facts
 }
 
 // Examine decides whether the encoding of canon.Intent follows from the client's request and the policy: the request's signature and
-// times, the rule that applies, its quorum, expiry and fee cap, the charter in force. Officers' tools run it before they show an
+// times, the statements that it carries, the rule that applies by them, its quorum, expiry, hours and fee cap, the charter in force. Officers' tools run it before they show an
 // intent. It reads the view's charter and clock only. The error is a *refusal.Refusal.
 func Examine(intent []byte, v View) (*Review, error) {
 	r := &Review{IntentID: canon.KindIntent.Digest(intent)}
@@ -40,7 +45,15 @@ func Examine(intent []byte, v View) (*Review, error) {
 	if wid := request.WithdrawalID(); r.Intent.Withdrawal != wid {
 		l.Add("request", "intent.withdrawal", wid.String(), r.Intent.Withdrawal.String())
 	}
-	verdict := policy.Decide(v.Charter, request)
+	if w, _ := v.Charter.Wallet(request.Wallet); w.Tier == canon.Cold && request.Call != nil {
+		l.Add(charter.RuleContractCall, "wallet.tier", "hot or warm: a cold wallet takes no contract calls but token transfers, which are payments", "cold")
+	}
+	// r.Request, not request: both live as long, and nobody may change one without the other.
+	if r.Facts, err = fact.OfIntent(v.Charter, &r.Intent, &r.Request); err != nil {
+		l.Join("facts", "intent", err)
+		return nil, l.Err()
+	}
+	verdict := policy.Decide(v.Charter, r.Facts)
 	if verdict.Action != canon.ActionAllow && verdict.Action != canon.ActionApprove {
 		l.Join("policy", "request", verdict.Explanation)
 		l.Join("policy", "request", denied(verdict.Explanation))
@@ -131,6 +144,14 @@ func examineTimes(l *refusal.List, r *Review, v View) {
 	if r.Request.NotBefore > now+skew {
 		l.AddUntil(uint64(r.Request.NotBefore-skew), "expiry", "request.not_before", fmt.Sprintf("at most %s", (now+skew).At()), r.Request.NotBefore.At().String())
 	}
+	if r.Intent.At > now+skew {
+		l.AddUntil(uint64(r.Intent.At-skew), "facts", "intent.at", fmt.Sprintf("at most %s", (now+skew).At()), r.Intent.At.At().String())
+	}
+	if r.Rule.Action == canon.ActionAllow {
+		if open := examineHours(l, r.Rule, now); open {
+			examineNow(l, r, v)
+		}
+	}
 	if r.Request.NotAfter < now {
 		l.Add("expiry", "request.not_after", fmt.Sprintf("at least %s", now.At()), r.Request.NotAfter.At().String())
 	}
@@ -138,8 +159,45 @@ func examineTimes(l *refusal.List, r *Review, v View) {
 		l.Add("expiry", "intent.not_after", fmt.Sprintf("at least %s", now.At()), r.Intent.NotAfter.At().String())
 	}
 	// Counted from the request's own beginning: a coordinator that sits on it gains no time.
-	latest := min(r.Request.NotAfter, r.Request.NotBefore+canon.Time(r.Rule.Expiry))
+	latest := policy.End(v.Charter, r.Rule, r.Facts)
 	if r.Intent.NotAfter > latest {
 		l.Add("expiry", "intent.not_after", fmt.Sprintf("at most %s", latest.At()), r.Intent.NotAfter.At().String())
 	}
+}
+
+// examineHours asks a signer's own clock too whether a rule that lets through without people is open: the times in a request are the client's to
+// choose.
+func examineHours(l *refusal.List, rule *canon.Rule, now canon.Time) (open bool) {
+	if now < rule.From {
+		l.AddUntil(uint64(rule.From), "hours", "rule.from", "at least "+rule.From.At().String(), now.At().String())
+	}
+	if rule.Before != 0 && now >= rule.Before {
+		l.Add("hours", "rule.before", "before "+rule.Before.At().String(), now.At().String())
+	}
+	if len(rule.Hours) == 0 || calendar.Open(rule.Hours, now) {
+		return now >= rule.From && (rule.Before == 0 || now < rule.Before)
+	}
+	opens, _ := calendar.Next(rule.Hours, now) // 0, never, if there is none
+	l.AddUntil(uint64(opens), "hours", "rule.hours", "a time in the hours of rule "+string(rule.Name), now.At().String())
+	return false
+}
+
+// examineNow asks the rules once more as if the request began by the signer's clock: what lets through without people must be the same rule, whatever
+// times stricter rules before it name, and whatever its own expression says of the hour. Nobody gains by a beginning that is long past.
+func examineNow(l *refusal.List, r *Review, v View) {
+	now := canon.TimeOf(v.Now)
+	if now <= r.Request.NotBefore {
+		return
+	}
+	request, facts := r.Request, r.Facts
+	request.NotBefore, facts.Request = now, &request
+	verdict := policy.Decide(v.Charter, facts)
+	if verdict.Action == canon.ActionAllow && verdict.Rule.Name == r.Rule.Name {
+		return
+	}
+	found := "none that allows it"
+	if verdict.Rule != nil {
+		found = "rule " + string(verdict.Rule.Name)
+	}
+	l.Add("hours", "rule", fmt.Sprintf("rule %s at %s too, by this signer's clock", r.Rule.Name, now.At()), found)
 }

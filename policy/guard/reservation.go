@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
@@ -11,7 +12,8 @@ import (
 
 // CheckReservation compares a reservation with what the guard worked out, field by field. Stamp and until are held against the view's
 // clock, the charter's clock skew and the rule's signing time: a stamp in the past only widens the time in which the reservation counts,
-// one in the future would narrow it. The error is a *refusal.Refusal.
+// one in the future would narrow it. Last comes the rule's delay: if OnlyDelayed says of the refusal that everything else is in order, a signer
+// that has not seen the intent before records that it has now. The error is a *refusal.Refusal.
 func (s *Signable) CheckReservation(r canon.Reservation, v View) error {
 	var l refusal.List
 	compare := func(field string, want, got any) {
@@ -35,7 +37,38 @@ func (s *Signable) CheckReservation(r canon.Reservation, v View) error {
 	compare("key_epoch", s.key.Epoch, r.KeyEpoch)
 	s.compareCharges(&l, r.Charges)
 	s.checkTimes(&l, r, v)
+	s.checkDelay(&l, v)
 	return l.Err()
+}
+
+// RuleDelay names the check of a rule's delay in refusals.
+const RuleDelay = "delay"
+
+// checkDelay asks whether the rule's delay has passed since this signer first saw the intent with everything in order.
+func (s *Signable) checkDelay(l *refusal.List, v View) {
+	if s.delay == 0 {
+		return
+	}
+	now, found := canon.TimeOf(v.Now), "not seen before"
+	since := now
+	if v.FirstSeen != nil {
+		if t, seen := v.FirstSeen(s.intentID); seen {
+			since, found = t, "seen since "+t.At().String()
+		}
+	}
+	until := uint64(since) + s.delay
+	if until < s.delay { // only a charter that nobody linted gets here
+		until = 0
+	}
+	if until == 0 || uint64(now) < until {
+		l.AddUntil(until, RuleDelay, "intent", fmt.Sprintf("an intent that this signer has seen for %d seconds", s.delay), found)
+	}
+}
+
+// OnlyDelayed reports whether err is a refusal by nothing but a rule's delay.
+func OnlyDelayed(err error) bool {
+	r := refusal.Of(err)
+	return r != nil && !slices.ContainsFunc(r.Failures, func(f refusal.Failure) bool { return f.Rule != RuleDelay })
 }
 
 // Asset returns the asset of the first payment, for a contract call the chain's coin, by which reservations are listed.
@@ -47,10 +80,17 @@ func (s *Signable) compareCharges(l *refusal.List, got []canon.Charge) {
 		return
 	}
 	for i, want := range s.charges {
-		if want.Limit != got[i].Limit || want.Amount.Int().Cmp(got[i].Amount.Int()) != 0 {
-			l.Add("reservation", fmt.Sprintf("reservation.charges[%d]", i), fmt.Sprintf("%s %s", want.Limit, want.Amount), fmt.Sprintf("%s %s", got[i].Limit, got[i].Amount))
+		if want.Limit != got[i].Limit || want.Counter != got[i].Counter || want.Amount.Int().Cmp(got[i].Amount.Int()) != 0 {
+			l.Add("reservation", fmt.Sprintf("reservation.charges[%d]", i), chargeText(want), chargeText(got[i]))
 		}
 	}
+}
+
+func chargeText(c canon.Charge) string {
+	if c.Counter == "" {
+		return fmt.Sprintf("%s %s", c.Limit, c.Amount)
+	}
+	return fmt.Sprintf("%s %s of %q", c.Limit, c.Amount, c.Counter)
 }
 
 func (s *Signable) checkTimes(l *refusal.List, r canon.Reservation, v View) {

@@ -50,6 +50,23 @@ var (
 		{"Evidence.Intent>Intent.NotAfter", []string{"one less"}, "where nobody approves an intent may end before the request does"},
 		{"Evidence.Intent>Intent.FeeCap", nil, "where nobody approves an intent may cap the fee below the request's cap"},
 	}
+	ofPlainRules = []harmless{
+		{"Evidence.Intent>Intent.Destinations[0].Groups", []string{"without 0", "none"}, "where nobody approves an intent may say of an address in no group that it is in none"},
+	}
+	ofOnePrevious = []harmless{
+		{"Evidence.Previous[]>MsgTx.TxIn[].Witness", nil, "the txid does not cover the witness, and nothing is read out of it"},
+		{"Evidence.Previous[]>MsgTx.TxIn[].Witness[]", nil, "as above"},
+	}
+	ofStatements = []harmless{
+		{"Evidence.Intent>Intent.At", []string{"one more", "one less", "low bit"}, "where nobody approves the coordinator says when it completed the request: not before the request, nor after now"},
+		{"Evidence.Intent>Intent.Destinations[0].Groups", []string{"0 twice", "0 again at the end"}, "an address is in a group however often it is said"},
+		{"Evidence.Intent>Intent.Destinations[0].Recent", []string{"added"}, "by recent groups rules deny and never allow"},
+		{"Evidence.Intent>Intent.Destinations[0].Recent[0]", nil, "as above"},
+		{"Evidence.Intent>Intent.Prices", []string{"0 twice", "0 again at the end"}, "of several prices the highest counts"},
+		{"Evidence.Intent>Intent.Attributes", []string{"0 twice", "0 again at the end"}, "of several attributes the latest counts"},
+		{"Evidence.Intent>Intent.Clearances", []string{"0 twice", "0 again at the end", "1 twice", "1 again at the end", "0 and 1 swapped"}, "clearances have no order"},
+		{"Evidence.Intent>Intent.Balances", []string{"0 twice", "0 again at the end", "1 twice", "1 again at the end", "0 and 1 swapped"}, "a signer counts once, and signers have no order"},
+	}
 )
 
 // Every field of everything that is signed or named by something signed on the way of a withdrawal, and of the transactions, is changed
@@ -65,6 +82,7 @@ func TestEveryFieldThatIsChangedAloneIsRefused(t *testing.T) {
 	t.Run("certificate", func(t *testing.T) { d.tamperWithCertificate(t, fields) })
 	reachable := map[string]bool{}
 	for _, root := range []reflect.Type{reflect.TypeFor[canon.Request](), reflect.TypeFor[canon.Intent](), reflect.TypeFor[canon.Approval](), reflect.TypeFor[canon.Statement](),
+		reflect.TypeFor[canon.Price](), reflect.TypeFor[canon.Attribute](), reflect.TypeFor[canon.Clearance](), reflect.TypeFor[canon.Balances](),
 		reflect.TypeFor[canon.BookEntry](), reflect.TypeFor[canon.Evidence](), reflect.TypeFor[canon.Reservation](), reflect.TypeFor[canon.Ack](),
 		reflect.TypeFor[canon.Certificate](), reflect.TypeFor[wire.MsgTx](), reflect.TypeFor[types.DynamicFeeTx]()} {
 		fieldsOf(root, reachable)
@@ -94,7 +112,7 @@ func fieldsOf(t reflect.Type, into map[string]bool) {
 
 // A kind of document that canon gains takes part in withdrawals, and is tampered with here, or is named here with what it is for instead.
 func TestEveryKindIsTamperedWithOrTakesNoPart(t *testing.T) {
-	part := []string{"Request", "Intent", "Approval", "Statement", "BookEntry", "Evidence", "Reservation", "Ack", "Certificate"}
+	part := []string{"Request", "Intent", "Approval", "Statement", "BookEntry", "Evidence", "Reservation", "Ack", "Certificate", "Price", "Attribute", "Clearance", "Balances"}
 	none := map[string]string{
 		"Genesis": "the charter itself, which the signer knows by its digest", "Amendment": "changes charters", "Held": "changes charters", "CharterEntry": "changes charters",
 		"Session": "runs of protocols between signers", "Envelope": "messages between signers", "Address": "shows an address to its owner", "Head": "says how far a signer's ledger is",

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
 	"github.com/ethereum/go-ethereum/core/types"
 
@@ -40,7 +41,11 @@ func (h harmless) covers(place, change string) bool {
 
 func newWithdrawal(t testing.TB, name string, chain codec, paperOf func(*world) *paper, lists ...[]harmless) *withdrawal {
 	t.Helper()
-	w := newWorld(t)
+	return withdrawalIn(t, newWorld(t), name, chain, paperOf, lists...)
+}
+
+func withdrawalIn(t testing.TB, w *world, name string, chain codec, paperOf func(*world) *paper, lists ...[]harmless) *withdrawal {
+	t.Helper()
 	d := &withdrawal{name: name, w: w, evidence: w.encode(paperOf(w)), chain: chain, harmless: slices.Concat(lists...)}
 	var err error
 	if d.signable, err = Check(d.evidence, w.view()); err != nil {
@@ -65,7 +70,14 @@ func withdrawals(t testing.TB) []*withdrawal {
 		newWithdrawal(t, "coin, by quorum", evmCodec, func(w *world) *paper { return w.evmPaper(eth) }, ofQuorums, ofBooks, ofEVMTemplates),
 		newWithdrawal(t, "exact coin, by quorum", evmCodec, exactCoin, ofQuorums, ofBooks),
 		newWithdrawal(t, "contract call, by quorum", evmCodec, (*world).callPaper, ofQuorums, ofBooks),
-		newWithdrawal(t, "token, by rule", evmCodec, func(w *world) *paper { return w.evmPaper(usd) }, ofRules, ofBooks, ofEVMTemplates),
+		newWithdrawal(t, "token, by rule", evmCodec, func(w *world) *paper { return w.evmPaper(usd) }, ofRules, ofPlainRules, ofBooks, ofEVMTemplates),
+		withdrawalIn(t, worldOf(t, bookEntries(), withMoves), "move of a desk", bitcoinCodec, func(w *world) *paper {
+			return w.bitcoinMove(warm, canon.OwnAddress{Wallet: "btc-hot", Index: 7}, bitcoin.ScriptP2WPKH(w.child(1, 1, 1, 0, 7).Public))
+		}, ofRules, ofOnePrevious, ofBitcoinTemplates),
+		withdrawalIn(t, worldOf(t, []canon.BookEntry{exchange()}, withFacts(canon.ActionAllow)), "by statements", bitcoinCodec,
+			func(w *world) *paper { return w.factPaper() }, ofRules, ofStatements, ofBooks, ofOnePrevious, ofBitcoinTemplates),
+		withdrawalIn(t, worldOf(t, []canon.BookEntry{exchange()}, withFacts(canon.ActionApprove)), "by statements and quorum", bitcoinCodec,
+			func(w *world) *paper { return w.factPaper("alice", "bob") }, ofQuorums, ofBooks, ofOnePrevious, ofBitcoinTemplates),
 	}
 }
 
@@ -131,7 +143,7 @@ func (d *withdrawal) judge(evidence []byte) (passed bool, err error) {
 		return true, fmt.Errorf("expected the same chain, found %+v", s.Anchor())
 	}
 	for i, c := range s.Charges() {
-		if want := d.signable.Charges()[i]; c.Limit != want.Limit || c.Amount.Int().Cmp(want.Amount.Int()) > 0 {
+		if want := d.signable.Charges()[i]; c.Limit != want.Limit || c.Counter != want.Counter || c.Amount.Int().Cmp(want.Amount.Int()) > 0 {
 			return true, fmt.Errorf("expected at most %+v, found %+v", want, c)
 		}
 	}
@@ -167,11 +179,27 @@ func (d *withdrawal) sameEffect(s *Signable) error {
 		}
 		return nil
 	}
-	return sameBitcoinEffect(was.(*wire.MsgTx), is.(*wire.MsgTx), feeCap.Int64())
+	return sameBitcoinEffect(was.(*wire.MsgTx), is.(*wire.MsgTx), d.coins(), feeCap.Int64())
 }
 
-func sameBitcoinEffect(was, is *wire.MsgTx, feeCap int64) error {
-	fee, paid := int64(80_000_000+70_000_000), 0
+// coins is what the original spends.
+func (d *withdrawal) coins() (sum int64) {
+	previous := map[chainhash.Hash]*wire.MsgTx{}
+	for _, raw := range d.signable.evidence.Previous {
+		if tx, err := d.chain.decode(raw); err == nil {
+			previous[tx.(*wire.MsgTx).TxHash()] = tx.(*wire.MsgTx)
+		}
+	}
+	if tx, err := d.chain.decode(d.signable.evidence.Transaction); err == nil {
+		for _, in := range tx.(*wire.MsgTx).TxIn {
+			sum += previous[in.PreviousOutPoint.Hash].TxOut[in.PreviousOutPoint.Index].Value
+		}
+	}
+	return sum
+}
+
+func sameBitcoinEffect(was, is *wire.MsgTx, coins, feeCap int64) error {
+	fee, paid := coins, 0
 	for _, out := range is.TxOut {
 		fee -= out.Value
 		switch {
@@ -181,8 +209,8 @@ func sameBitcoinEffect(was, is *wire.MsgTx, feeCap int64) error {
 			return fmt.Errorf("expected payment and change only, found %d to %x", out.Value, out.PkScript)
 		}
 	}
-	if paid != 1 || len(is.TxIn) != 2 || fee < 0 || fee > feeCap {
-		return fmt.Errorf("expected one payment out of two inputs with a fee of at most %d, found %d, %d and %d", feeCap, paid, len(is.TxIn), fee)
+	if paid != 1 || len(is.TxIn) != len(was.TxIn) || fee < 0 || fee > feeCap {
+		return fmt.Errorf("expected one payment out of %d inputs with a fee of at most %d, found %d, %d and %d", len(was.TxIn), feeCap, paid, len(is.TxIn), fee)
 	}
 	return nil
 }
@@ -256,6 +284,15 @@ func (d *withdrawal) mend(tw *tamperer, e canon.Evidence) canon.Evidence {
 	if i.Mode == canon.Exact {
 		i.Transactions, i.Inputs, i.Change = []canon.Digest{canon.TransactionDigest(e.Transaction)}, e.Inputs, e.Change
 	}
+	// Nobody's signature is made again: what names the request names it as it now is.
+	for j := range i.Clearances {
+		var c canon.Clearance
+		if rawDecode(i.Clearances[j].Document, &c) == nil {
+			i.Clearances = slices.Clone(i.Clearances)
+			c.Request = canon.KindRequest.Digest(i.Request.Document)
+			i.Clearances[j].Document = tw.encode(c)
+		}
+	}
 	e.Intent = tw.encode(i)
 	for j := range e.Approvals {
 		var a canon.Approval
@@ -265,7 +302,7 @@ func (d *withdrawal) mend(tw *tamperer, e canon.Evidence) canon.Evidence {
 		}
 	}
 	for _, out := range r.Outputs {
-		if proof, ok := d.w.book.Prove(r.Chain, out.Address, r.Client); ok && len(e.Addresses) == 1 && len(r.Outputs) == 1 {
+		if proof, ok := d.w.book.Prove(r.Chain, out.Address, r.Client); ok && out.Own == nil && len(e.Addresses) == 1 && len(r.Outputs) == 1 {
 			e.Addresses = []canon.BookProof{proof}
 		}
 	}

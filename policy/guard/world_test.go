@@ -63,6 +63,7 @@ type world struct {
 	officers map[canon.Name]approval.Signer
 	now      time.Time
 	group    GroupKey
+	vault    GroupKey       // of cold wallets
 	told     []canon.Signed // statements that officers brought to the signer
 }
 
@@ -79,19 +80,31 @@ var officerKeys = sync.OnceValue(func() map[canon.Name]approval.Signer {
 	return keys
 })
 
-func newWorld(t testing.TB) *world {
-	w := &world{t: t, officers: officerKeys(), now: start, group: GroupKey{ID: "main", Epoch: 1, Public: publicOf("group")}}
-	book, err := book.Build([]canon.BookEntry{
+func newWorld(t testing.TB) *world { return worldOf(t, bookEntries(), nil) }
+
+func bookEntries() []canon.BookEntry {
+	return []canon.BookEntry{
 		{Chain: btcChain, Address: payee, Client: "acme", Account: canon.Any, Label: "exchange"},
 		{Chain: evmChain, Address: evmPayee, Client: "acme", Account: canon.Any, Label: "desk"},
 		{Chain: btcChain, Address: stranger, Client: "globex", Account: canon.Any, Label: "another client's"},
 		{Chain: evmChain, Address: bytes.Repeat([]byte{0xcc}, 20), Client: "acme", Account: "acme-two", Label: "other account"},
-	})
+	}
+}
+
+// worldOf is a world with these entries in its address book and another genesis.
+func worldOf(t testing.TB, entries []canon.BookEntry, change func(*canon.Genesis)) *world {
+	t.Helper()
+	w := &world{t: t, officers: officerKeys(), now: start}
+	w.group, w.vault = GroupKey{ID: "main", Epoch: 1, Public: publicOf("group")}, GroupKey{ID: "vault", Epoch: 1, Public: publicOf("vault")}
+	book, err := book.Build(entries)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.book = book
 	w.genesis = w.newGenesis()
+	if change != nil {
+		change(&w.genesis)
+	}
 	encoded, digest, err := canon.Seal(w.genesis)
 	if err != nil {
 		t.Fatal(err)
@@ -111,14 +124,14 @@ func (w *world) newGenesis() canon.Genesis {
 		Chains: []canon.Chain{
 			{ID: btcChain, Kind: canon.Bitcoin, CoinType: 1, Depth: 1, HRP: "bcrt"}, {ID: evmChain, Kind: canon.EVM, CoinType: 60, Depth: 1}},
 		Assets: []canon.Asset{{ID: btc, Symbol: "BTC", Decimals: 8}, {ID: eth, Symbol: "ETH", Decimals: 18}, {ID: usd, Symbol: "USDX", Decimals: 6}},
-		Keys:   []canon.Key{{ID: "main", Algorithm: canon.ECDSASecp256k1, Threshold: 2, Epoch: 1}},
+		Keys:   []canon.Key{{ID: "main", Algorithm: canon.ECDSASecp256k1, Threshold: 2, Epoch: 1}, {ID: "vault", Algorithm: canon.ECDSASecp256k1, Threshold: 2, Epoch: 1}},
 		Accounts: []canon.Account{
 			{Name: "acme-one", Client: "acme", Number: 1, Kind: canon.Segregated}, {Name: "acme-two", Client: "acme", Number: 2, Kind: canon.Segregated},
 			{Name: "globex-one", Client: "globex", Number: 3, Kind: canon.Segregated}},
 		Wallets: []canon.Wallet{
 			{Name: "btc-hot", Chain: btcChain, Tier: canon.Hot, Scheme: canon.SchemeMPC, Key: "main", Number: 1, Accounts: []canon.Name{"acme-one", "acme-two", "globex-one"}},
 			{Name: "evm-hot", Chain: evmChain, Tier: canon.Hot, Scheme: canon.SchemeMPC, Key: "main", Number: 2, Accounts: []canon.Name{"acme-one", "acme-two", "globex-one"}, StartNonce: 3},
-			{Name: "evm-cold", Chain: evmChain, Tier: canon.Cold, Scheme: canon.SchemeMPC, Key: "main", Number: 3, Accounts: []canon.Name{"acme-one"}}},
+			{Name: "evm-cold", Chain: evmChain, Tier: canon.Cold, Scheme: canon.SchemeMPC, Key: "vault", Number: 3, Accounts: []canon.Name{"acme-one"}}},
 		Limits: []canon.Limit{
 			{Name: "btc-day", Asset: btc, Amount: canon.AmountOf(500_000_000), Window: 86400, Clients: []canon.Name{canon.Any}, Wallets: []canon.Name{canon.Any}},
 			{Name: "eth-day", Asset: eth, Amount: wei(100), Window: 86400, Clients: []canon.Name{canon.Any}, Wallets: []canon.Name{canon.Any}},
@@ -129,6 +142,7 @@ func (w *world) newGenesis() canon.Genesis {
 	for i, name := range []canon.Name{"node-1", "node-2", "node-3", "node-4"} {
 		g.Signers = append(g.Signers, canon.Signer{Name: name, Operator: "op" + name[4:], Identity: edPublic(string(name)), Ledger: true, Jurisdiction: "HK"})
 		g.Keys[0].Holders = append(g.Keys[0].Holders, g.Signers[i].Name)
+		g.Keys[1].Holders = append(g.Keys[1].Holders, g.Signers[i].Name)
 	}
 	for _, name := range g.Groups[0].Members {
 		g.Officers = append(g.Officers, canon.Officer{Name: name, Label: canon.Text(name), Devices: []canon.PublicKey{edPublic("device " + string(name))},
@@ -151,6 +165,7 @@ func wei(ether int64) canon.Amount {
 func rule(name canon.Name, action canon.Action, satoshi uint64, ether int64, q canon.Quorum) canon.Rule {
 	anyone := []canon.Name{canon.Any}
 	return canon.Rule{Name: name, Clients: anyone, Accounts: anyone, Wallets: anyone, Action: action, Quorum: q, Expiry: 3600, Signing: 600,
+		To:      []canon.Target{{Kind: canon.TargetBook}},
 		Amounts: []canon.AssetAmount{{Asset: btc, Amount: canon.AmountOf(satoshi)}, {Asset: eth, Amount: wei(ether)}, {Asset: usd, Amount: canon.AmountOf(1e10)}},
 		FeeCaps: []canon.AssetAmount{{Asset: btc, Amount: canon.AmountOf(50_000)}, {Asset: eth, Amount: canon.AmountOf(1e16)}},
 		Limits:  []canon.Name{"btc-day", "eth-day", "usd-day"}}
@@ -159,7 +174,12 @@ func rule(name canon.Name, action canon.Action, satoshi uint64, ether int64, q c
 func (w *world) view() View {
 	return View{Book: book.Begin(w.charter).Required(0, 0),
 		Charter: w.charter, Now: w.now,
-		Key:          func(n canon.Name) (GroupKey, bool) { return w.group, n == w.group.ID },
+		Key: func(n canon.Name) (GroupKey, bool) {
+			if n == w.vault.ID {
+				return w.vault, true
+			}
+			return w.group, n == w.group.ID
+		},
 		HighestIndex: func(_, _ canon.Name, _ uint64) int64 { return 4 },
 		Statements:   func(canon.Digest) []canon.Signed { return w.told },
 	}
@@ -167,11 +187,15 @@ func (w *world) view() View {
 
 // child derives the key at a path of acme-one or acme-two.
 func (w *world) child(coin, wallet, account, branch, index uint64) wallets.Child {
+	return w.childOf(w.group, coin, wallet, account, branch, index)
+}
+
+func (w *world) childOf(key GroupKey, coin, wallet, account, branch, index uint64) wallets.Child {
 	p, err := wallets.NewPath(coin, wallet, account, branch, index)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	c, err := wallets.Derive(w.group.Public, wallets.ChainCode(w.charter.Organisation(), w.group.ID, w.group.Public), p)
+	c, err := wallets.Derive(key.Public, wallets.ChainCode(w.charter.Organisation(), key.ID, key.Public), p)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -183,6 +207,7 @@ type paper struct {
 	request   canon.Request
 	client    ed25519.PrivateKey
 	intent    canon.Intent
+	rule      canon.Name // none: large with officers, small without, calls for a call
 	approve   []canon.Name
 	decide    func(*canon.Approval) // changes an approval before it is signed
 	evidence  canon.Evidence
@@ -251,6 +276,10 @@ func (w *world) encode(p *paper) []byte {
 	if p.request.Call != nil {
 		rule = "calls"
 	}
+	if p.rule != "" {
+		named, _ := w.charter.Rule(p.rule)
+		rule, quorum = p.rule, named.Quorum
+	}
 	p.intent = canon.Intent{Organisation: w.charter.Organisation(), Withdrawal: p.request.WithdrawalID(), Request: signed, Rule: rule, Quorum: quorum,
 		CharterNumber: 1, Charter: w.charter.Digest(), Mode: canon.Template, FeeCap: p.request.FeeCap, NotAfter: p.request.NotAfter}
 	if p.onIntent != nil {
@@ -266,7 +295,7 @@ func (w *world) encode(p *paper) []byte {
 		e.Approvals = append(e.Approvals, w.approval(name, digest, p.decide))
 	}
 	for _, out := range p.request.Outputs {
-		if proof, ok := w.book.Prove(p.request.Chain, out.Address, p.request.Client); ok {
+		if proof, ok := w.book.Prove(p.request.Chain, out.Address, p.request.Client); ok && out.Own == nil {
 			e.Addresses = append(e.Addresses, proof)
 		}
 	}

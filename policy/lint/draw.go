@@ -47,8 +47,20 @@ func exactly(limit canon.Limit) string {
 func (l *linter) draws(limit canon.Limit, c cell) bool {
 	p := l.pairs[c.pair]
 	w := l.Wallets[p.wallet]
-	if !charter.Covers(limit.Clients, p.client) || !charter.Covers(limit.Wallets, w.Name) || limit.Asset.Chain() != w.Chain {
+	if !charter.Covers(limit.Clients, p.client) || !charter.Covers(limit.Wallets, w.Name) {
 		return false
+	}
+	if len(limit.Accounts) > 0 && !charter.Covers(limit.Accounts, p.account) || len(limit.Tiers) > 0 && !slices.Contains(limit.Tiers, w.Tier) {
+		return false
+	}
+	if limit.Asset == "" { // money, or a count of whatever is paid
+		return true
+	}
+	if limit.Asset.Chain() != w.Chain {
+		return false
+	}
+	if limit.Unit == canon.UnitCount {
+		return c.call != "" || c.asset == limit.Asset
 	}
 	_, token := limit.Asset.Contract()
 	return !token || c.call != "" || c.asset == limit.Asset
@@ -63,7 +75,7 @@ func (l *linter) tightest(i int, asset canon.AssetID) (limit canon.Limit, most *
 		}
 		own, best := canon.Limit{}, (*big.Int)(nil)
 		for _, v := range l.Limits {
-			if v.Asset != asset || !slices.Contains(l.Rules[i].Limits, v.Name) || !l.draws(v, c) {
+			if v.Unit != canon.UnitAsset || len(v.To) > 0 || v.Asset != asset || !slices.Contains(l.Rules[i].Limits, v.Name) || !l.draws(v, c) {
 				continue
 			}
 			if n := policy.LocalCap(v, l.roster(), l.Roster.Quorum, l.Roster.Faults); best == nil || n.Cmp(best) < 0 {

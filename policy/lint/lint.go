@@ -13,22 +13,27 @@ import (
 
 // Kinds of finding.
 const (
-	Broken       = "broken"        // charter.Lint refuses the charter
-	Unreachable  = "unreachable"   // earlier rules decide all that the rule matches
-	Shadowed     = "shadowed"      // earlier rules decide all that the rule matches of one name in it
-	Nothing      = "matches-none"  // nothing can match the rule, or one name in it
-	DeniesAll    = "denies-all"    // a denial decides all that the rules behind it match
-	DeniesUpTo   = "denies-up-to"  // a denial is passed by with a larger amount, which a rule behind it lets through
-	AboveLimit   = "above-limit"   // the amount is more than a limit of the rule ever lets through
-	IdleLimit    = "idle-limit"    // the rule draws on a limit that nothing it matches is in the scope of
-	UnusedLimit  = "unused-limit"  // no rule draws on it
-	UnusedGroup  = "unused-group"  // in no quorum
-	UnusedCall   = "unused-call"   // in no rule
-	UnusedWallet = "unused-wallet" // no rule lets anything out of it
-	Redundant    = "redundant"     // an alternative of a quorum that another makes needless
-	NoSpare      = "no-spare"      // everybody who counts in a group must approve: one lost key stops it
-	LongExpiry   = "long-expiry"   // an intent, or a reservation, stays good for very long
-	TooLarge     = "too-large"     // the lists are so long that what rules leave to each other is not worked out
+	Broken          = "broken"           // charter.Lint refuses the charter
+	Unreachable     = "unreachable"      // earlier rules decide all that the rule matches
+	Shadowed        = "shadowed"         // earlier rules decide all that the rule matches of one name in it
+	Nothing         = "matches-none"     // nothing can match the rule, or one name in it
+	DeniesAll       = "denies-all"       // a denial decides all that the rules behind it match
+	DeniesUpTo      = "denies-up-to"     // a denial is passed by with a larger amount, which a rule behind it lets through
+	AboveLimit      = "above-limit"      // the amount is more than a limit of the rule ever lets through
+	IdleLimit       = "idle-limit"       // the rule draws on a limit that nothing it matches is in the scope of
+	UnusedLimit     = "unused-limit"     // no rule draws on it
+	UnusedGroup     = "unused-group"     // in no quorum
+	UnusedCall      = "unused-call"      // in no rule
+	UnusedWallet    = "unused-wallet"    // no rule lets anything out of it
+	Redundant       = "redundant"        // an alternative of a quorum that another makes needless
+	NoSpare         = "no-spare"         // everybody who counts in a group must approve: one lost key stops it
+	LongExpiry      = "long-expiry"      // an intent, or a reservation, stays good for very long
+	NeverOpen       = "never-open"       // hours or dates of a rule that lie outside each other, or outside the charter
+	Constant        = "constant"         // an expression that is always the same
+	NoMoneyLimit    = "no-money-limit"   // lets through by value, and no limit counts money
+	UnusedAuthority = "unused-authority" // nobody asks it for anything
+	LaxAllocation   = "lax-allocation"   // a band laxer than every profile, or an asset of clients without one
+	TooLarge        = "too-large"        // the lists are so long that what rules leave to each other is not worked out
 )
 
 // Longest times about which nothing is said, in seconds: a request that a client forgot should not be signed weeks later, at another price and to
@@ -59,6 +64,7 @@ func Check(g *canon.Genesis) []Finding {
 			l.drawn(i)
 		}
 		l.times(i)
+		l.conditions(i)
 		if g.Rules[i].Action == canon.ActionApprove {
 			l.quorum(g.Rules[i].Name, fmt.Sprintf("rules[%d].quorum.any_of", i), g.Rules[i].Quorum)
 		}
@@ -66,6 +72,8 @@ func Check(g *canon.Genesis) []Finding {
 	l.quorum("", "amendment.any_of", g.Amendment)
 	l.quorum("", "book.quorum.any_of", g.Book.Quorum)
 	l.unused()
+	l.authorities()
+	l.allocation()
 	return l.findings
 }
 
@@ -130,6 +138,8 @@ func namesOf(g *canon.Genesis, list string) []string {
 		return pick(g.Limits, func(v canon.Limit) string { return string(v.Name) })
 	case "calls":
 		return pick(g.Calls, func(v canon.CallRule) string { return string(v.Name) })
+	case "prices":
+		return pick(g.Prices, func(v canon.PriceSource) string { return string(v.Asset) + " " + string(v.Currency) })
 	case "groups":
 		return pick(g.Groups, func(v canon.Group) string { return string(v.Name) })
 	case "wallets":

@@ -63,7 +63,7 @@ func (l *linter) cellsOf(r canon.Rule, most int) []cell {
 			break
 		}
 		w := l.Wallets[v.wallet]
-		if !charter.Covers(r.Clients, v.client) || !charter.Covers(r.Accounts, v.account) || !charter.Covers(r.Wallets, w.Name) {
+		if !charter.Covers(r.Clients, v.client) || !charter.Covers(r.Accounts, v.account) || !charter.Covers(r.Wallets, w.Name) || len(r.Tiers) > 0 && !slices.Contains(r.Tiers, w.Tier) {
 			continue
 		}
 		for _, c := range l.Calls {
@@ -74,41 +74,48 @@ func (l *linter) cellsOf(r canon.Rule, most int) []cell {
 		if len(r.Calls) > 0 {
 			continue
 		}
-		for _, a := range r.Amounts {
-			if a.Asset.Chain() == w.Chain {
-				out = append(out, cell{pair: p, asset: a.Asset})
+		for _, a := range l.assetsOf(r) {
+			if a.Chain() == w.Chain {
+				out = append(out, cell{pair: p, asset: a})
 			}
 		}
 	}
 	return out
 }
 
-// holder is an earlier rule's say about a cell.
-type holder struct {
-	rule   int
-	amount canon.Amount // of payments
+// assetsOf returns the assets of which a rule matches anything.
+func (l *linter) assetsOf(r canon.Rule) (out []canon.AssetID) {
+	if !r.AnyAmount {
+		for _, a := range r.Amounts {
+			out = append(out, a.Asset)
+		}
+		return out
+	}
+	for _, a := range l.Assets {
+		if _, listed := amountOf(r.Above, a.ID); listed || len(r.Above) == 0 {
+			out = append(out, a.ID)
+		}
+	}
+	return out
 }
 
 // decide finds for every cell of every rule the first earlier rule that takes all of it.
 func (l *linter) decide() {
-	earlier := map[cell][]holder{}
-	for i, r := range l.Rules {
+	earlier := map[cell][]int{} // rules that have a say about a cell
+	for i := range l.Rules {
 		for j, c := range l.cells[i] {
 			l.by[i][j] = -1
 			for _, h := range earlier[c] {
-				if l.covers(h.rule, i, c) {
-					l.by[i][j] = h.rule
+				if l.covers(h, i, c) {
+					l.by[i][j] = h
 					break
 				}
 			}
 		}
-		for _, c := range l.cells[i] {
-			most, _ := amountOf(r.Amounts, c.asset)
-			// A rule that takes no more of the cell than an earlier one never adds to what both take.
-			if c.call == "" && slices.ContainsFunc(earlier[c], func(h holder) bool { return compare(h.amount, most) >= 0 }) {
-				continue
+		for j, c := range l.cells[i] {
+			if l.by[i][j] < 0 || c.call != "" { // else it never adds to what an earlier rule takes
+				earlier[c] = append(earlier[c], i)
 			}
-			earlier[c] = append(earlier[c], holder{i, most})
 		}
 	}
 }
@@ -116,6 +123,15 @@ func (l *linter) decide() {
 // covers reports whether everything of the cell that rule later matches is matched by rule earlier.
 func (l *linter) covers(earlier, later int, c cell) bool {
 	a, b := l.Rules[earlier], l.Rules[later]
+	if !l.implied(a, b, c) {
+		return false
+	}
+	if a.AnyAmount {
+		return true
+	}
+	if b.AnyAmount {
+		return false
+	}
 	if c.call == "" {
 		x, _ := amountOf(a.Amounts, c.asset)
 		y, _ := amountOf(b.Amounts, c.asset)
@@ -238,9 +254,11 @@ func (l *linter) why(r canon.Rule) string {
 		if charter.Covers(r.Clients, v.client) && charter.Covers(r.Accounts, v.account) {
 			held = true
 		}
-		on = on || slices.ContainsFunc(r.Amounts, func(a canon.AssetAmount) bool { return a.Asset.Chain() == w.Chain })
+		on = on || slices.ContainsFunc(l.assetsOf(r), func(a canon.AssetID) bool { return a.Chain() == w.Chain })
 	}
 	switch {
+	case len(r.Tiers) > 0 && held:
+		return "none of its wallets that may pay and hold an account of the rule is of one of its tiers, or on the chain of what it is about"
 	case !held:
 		return "none of its wallets that may pay holds an account that is in the rule and of one of its clients"
 	case len(r.Calls) == 0 && !on:

@@ -22,7 +22,7 @@ const KindAmendment = Kind("strongroom/amendment/v1")
 
 // Kind implements Document.
 func (Amendment) Kind() Kind { return KindAmendment }
-func (Amendment) limit() int { return mib + 64*kib }
+func (Amendment) limit() int { return maxCharter + 64*kib }
 
 // Check refuses numbers that only the genesis has, states of no size, and anything but none or two sorted digests to heal.
 func (a Amendment) Check() error {
@@ -35,7 +35,7 @@ func (a Amendment) Check() error {
 	if len(a.Heals) == 2 && string(a.Heals[0][:]) >= string(a.Heals[1][:]) {
 		return errors.New("heals: expected sorted and distinct")
 	}
-	return sized("state", a.State, 1, mib)
+	return sized("state", a.State, 1, maxCharter)
 }
 
 // Held is a signer's word that it held a proposed amendment, unvetoed, from one time to the other on its own clock.
@@ -110,14 +110,14 @@ const KindCharterEntry = Kind("strongroom/charter-entry/v1")
 
 // Kind implements Document.
 func (CharterEntry) Kind() Kind { return KindCharterEntry }
-func (CharterEntry) limit() int { return 2 * mib }
+func (CharterEntry) limit() int { return maxCharter + mib }
 
 // Check refuses unknown steps, and statements of signers on a proposal.
 func (e CharterEntry) Check() error {
 	if e.Step == StepPropose && len(e.Held) != 0 {
 		return fmt.Errorf("held: expected none in a proposal, found %d", len(e.Held))
 	}
-	if err := sized("amendment", e.Amendment, 1, mib+64*kib); err != nil {
+	if err := sized("amendment", e.Amendment, 1, maxCharter+64*kib); err != nil {
 		return err
 	}
 	return oneOf("step", e.Step, StepHeal)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -135,7 +136,11 @@ func check(v reflect.Value, path string) error {
 		return check(v.Elem(), path)
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if err := check(v.Field(i), path+"/"+v.Type().Field(i).Name); err != nil {
+			f := v.Type().Field(i)
+			if strings.HasSuffix(f.Tag.Get("cbor"), ",omitempty") && v.Field(i).IsZero() {
+				continue // it is left out; whether it may be is the struct's question
+			}
+			if err := check(v.Field(i), path+"/"+f.Name); err != nil {
 				return err
 			}
 		}

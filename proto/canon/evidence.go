@@ -34,10 +34,19 @@ const (
 	Collect ReservationKind = 2
 )
 
-// Charge is what a reservation takes from a limit: amount and fee cap, in the limit's asset.
+// Charge is what a reservation takes from a limit: amount and fee cap in the limit's asset, their value in its currency, or 1.
 type Charge struct {
-	Limit  Name   `cbor:"1,keyasint"`
-	Amount Amount `cbor:"2,keyasint"`
+	Limit   Name   `cbor:"1,keyasint"`
+	Amount  Amount `cbor:"2,keyasint"`
+	Counter string `cbor:"3,keyasint,omitempty"` // which counter of a limit that counts apart, for example "client=acme wallet=btc-hot"
+}
+
+// Check refuses counters longer than any dimension's values together.
+func (c Charge) Check() error {
+	if len(c.Counter) > kib {
+		return fmt.Errorf("counter: expected at most %d bytes, found %d", kib, len(c.Counter))
+	}
+	return nil
 }
 
 // Anchor is what all versions of one withdrawal share, so that at most one can confirm: a Bitcoin outpoint, or an EVM account and nonce.

@@ -42,6 +42,8 @@ type Genesis struct {
 	Confirmed []Digest   `cbor:"27,keyasint,omitempty"` // digests of freeze statements that a quorum confirmed: they do not lapse
 	Builds    []Digest   `cbor:"28,keyasint,omitempty"` // SHA-256 of the signers' executables that may run; none means any
 	Calls     []CallRule `cbor:"29,keyasint,omitempty"` // contract calls that rules may let through; every other is refused
+	// What follows came with values in fiat money.
+	Prices []PriceSource `cbor:"30,keyasint,omitempty"` // whose prices count; of any other asset and currency none does
 }
 
 // KindGenesis is the type string of Genesis.
@@ -49,7 +51,10 @@ const KindGenesis = Kind("strongroom/genesis/v1")
 
 // Kind implements Document.
 func (Genesis) Kind() Kind { return KindGenesis }
-func (Genesis) limit() int { return mib }
+func (Genesis) limit() int { return maxCharter }
+
+// maxCharter bounds a charter. Amendments carry whole ones.
+const maxCharter = 2 * mib
 
 // Check refuses versions other than 1 and an empty period of validity.
 func (g Genesis) Check() error {
@@ -161,6 +166,17 @@ type Client struct {
 	House   bool        `cbor:"3,keyasint"`
 	Keys    []PublicKey `cbor:"4,keyasint"` // sign requests
 	Devices []PublicKey `cbor:"5,keyasint"` // TLS keys
+	// Attributes are what the custodian knows about the client, for rules to read.
+	Attributes []ClientAttribute `cbor:"6,keyasint,omitempty"`
+	// Treasury marks a desk of the custodian's that owns nothing: its keys ask for moves between wallets of one account, whosever it is, and for
+	// nothing else.
+	Treasury bool `cbor:"7,keyasint,omitempty"`
+}
+
+// ClientAttribute is a fact about a client, for example kyc = enhanced.
+type ClientAttribute struct {
+	Name  Name `cbor:"1,keyasint"`
+	Value Text `cbor:"2,keyasint"`
 }
 
 // AccountKind tells accounts with addresses of their own from parts of an omnibus wallet.
@@ -168,11 +184,13 @@ type AccountKind uint8
 
 // Kinds of account.
 const (
-	Segregated AccountKind = 1
-	Omnibus    AccountKind = 2
+	Segregated AccountKind = 1 // has addresses of its own
+	Omnibus    AccountKind = 2 // its assets lie on the addresses of the wallet's pool, together with those of others
+	Pool       AccountKind = 3 // whose addresses an omnibus wallet uses; nobody withdraws from it, only from the accounts in it
 )
 
-// Account belongs to one client. Number is its index in derivation paths, below 2^31.
+// Account belongs to one client. Number is its index in derivation paths, below 2^31; that of an omnibus account is in no path. A pool belongs to
+// whom the custodian names as its keeper, which says nothing about whose assets it holds.
 type Account struct {
 	Name   Name        `cbor:"1,keyasint"`
 	Client Name        `cbor:"2,keyasint"`
@@ -185,7 +203,7 @@ func (a Account) Check() error {
 	if a.Number >= 1<<31 {
 		return fmt.Errorf("number: expected below 2^31, found %d", a.Number)
 	}
-	return oneOf("kind", a.Kind, Omnibus)
+	return oneOf("kind", a.Kind, Pool)
 }
 
 // ChainKind is a family of chains.
@@ -297,68 +315,6 @@ func (w Wallet) Check() error {
 	return oneOf("scheme", w.Scheme, SchemeCosign)
 }
 
-// Action is what a rule does with a withdrawal that it matches.
-type Action uint8
-
-// Actions of a rule.
-const (
-	ActionDeny    Action = 1
-	ActionAllow   Action = 2
-	ActionApprove Action = 3 // needs the rule's quorum
-)
-
-// AssetAmount is an amount of one asset.
-type AssetAmount struct {
-	Asset  AssetID `cbor:"1,keyasint"`
-	Amount Amount  `cbor:"2,keyasint"`
-}
-
-// Rule is one line of the policy. Rules are tried in order, the first that matches decides, and none matching is a denial. A list holds
-// names, or Any alone for all of them; an empty list matches nothing.
-type Rule struct {
-	Name     Name          `cbor:"1,keyasint"`
-	Clients  []Name        `cbor:"2,keyasint"`
-	Accounts []Name        `cbor:"3,keyasint"`
-	Wallets  []Name        `cbor:"4,keyasint"`
-	Amounts  []AssetAmount `cbor:"5,keyasint"` // largest sum of a withdrawal for each asset; an asset that is not listed does not match
-	Action   Action        `cbor:"6,keyasint"`
-	Quorum   Quorum        `cbor:"7,keyasint"`
-	Expiry   uint64        `cbor:"8,keyasint"`            // seconds from request to the intent's end
-	Signing  uint64        `cbor:"9,keyasint"`            // seconds from a reservation's stamp to its until
-	FeeCaps  []AssetAmount `cbor:"10,keyasint"`           // largest fee for each fee-paying asset; an asset that is not listed pays none
-	Limits   []Name        `cbor:"11,keyasint"`           // limits it draws on
-	Calls    []Name        `cbor:"12,keyasint,omitempty"` // contract calls that it matches, or Any; none: payments only
-}
-
-// Check refuses unknown actions.
-func (r Rule) Check() error { return oneOf("action", r.Action, ActionApprove) }
-
-// Limit bounds what is spent of one asset in every window of time.
-type Limit struct {
-	Name    Name    `cbor:"1,keyasint"`
-	Asset   AssetID `cbor:"2,keyasint"`
-	Amount  Amount  `cbor:"3,keyasint"`
-	Window  uint64  `cbor:"4,keyasint"` // seconds
-	Clients []Name  `cbor:"5,keyasint"`
-	Wallets []Name  `cbor:"6,keyasint"`
-	Exact   bool    `cbor:"7,keyasint"` // each signer holds (q-f)/(n-f) of Amount, so that the sum over all keeps to Amount; else it may reach Amount(n-f)/(q-f)
-}
-
-// Allocation bounds the share of an asset that lies in a tier.
-type Allocation struct {
-	Asset      AssetID `cbor:"1,keyasint"`
-	Tier       Tier    `cbor:"2,keyasint"`
-	MaxPermill uint64  `cbor:"3,keyasint"` // thousandths of all holdings
-}
-
-// Check refuses shares above the whole.
-func (a Allocation) Check() error {
-	if a.MaxPermill > 1000 {
-		return fmt.Errorf("max_permill: expected at most 1000, found %d", a.MaxPermill)
-	}
-	return oneOf("tier", a.Tier, Cold)
-}
-
 // Delays are in seconds.
 type Delays struct {
 	Loosening    uint64 `cbor:"1,keyasint"` // between proposal and enactment of an amendment that loosens
@@ -367,6 +323,7 @@ type Delays struct {
 	BookCooldown uint64 `cbor:"4,keyasint"`           // between an address's first appearance and its first payment; the genesis's own book is exempt
 	ClockSkew    uint64 `cbor:"5,keyasint"`           // δ: how far two signers' clocks may differ
 	Recovery     uint64 `cbor:"6,keyasint,omitempty"` // between proposal and enactment of an amendment that recovery keys signed
+	Balances     uint64 `cbor:"7,keyasint,omitempty"` // how old a signer's statement of balances may be; needed where there are allocations
 }
 
 // Purpose is what an outside authority may state.
@@ -378,6 +335,7 @@ const (
 	PurposeScreening  Purpose = 2
 	PurposeTravelRule Purpose = 3
 	PurposeBalance    Purpose = 4
+	PurposeAttribute  Purpose = 5
 )
 
 // Authority signs statements of fact that rules may read.
@@ -385,15 +343,17 @@ type Authority struct {
 	Name    Name      `cbor:"1,keyasint"`
 	Purpose Purpose   `cbor:"2,keyasint"`
 	Key     PublicKey `cbor:"3,keyasint"`
+	MaxAge  uint64    `cbor:"4,keyasint,omitempty"` // seconds for which an attribute or a clearance of it counts at most; 0: as long as it says itself
 }
 
 // Check refuses unknown purposes.
-func (a Authority) Check() error { return oneOf("purpose", a.Purpose, PurposeBalance) }
+func (a Authority) Check() error { return oneOf("purpose", a.Purpose, PurposeAttribute) }
 
 // Book is the root of the address book: an RFC 6962 Merkle tree over the sorted encodings of BookEntry.
 type Book struct {
 	Serial uint64 `cbor:"1,keyasint"`
 	Size   uint64 `cbor:"2,keyasint"` // entries
 	Root   Digest `cbor:"3,keyasint"`
-	Quorum Quorum `cbor:"4,keyasint"` // who signs the next root
+	Quorum Quorum `cbor:"4,keyasint"`           // who signs the next root
+	Owned  bool   `cbor:"5,keyasint,omitempty"` // pays only entries with evidence that the client owns the address
 }

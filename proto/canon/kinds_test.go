@@ -8,7 +8,7 @@ import (
 var kinds = []Document{
 	&Genesis{}, &Request{}, &Intent{}, &Approval{}, &Statement{}, &BookEntry{}, &Evidence{}, &Reservation{}, &Ack{},
 	&Certificate{}, &Address{}, &Session{}, &Envelope{}, &Amendment{}, &Held{}, &Head{}, &CharterEntry{},
-	&BookRoot{}, &BookUpdate{}, &BookChange{},
+	&BookRoot{}, &BookUpdate{}, &BookChange{}, &Price{}, &Attribute{}, &Clearance{}, &Balances{},
 }
 
 // sample returns a valid document of d's kind in which every field, to the last leaf, has a value that is not its zero.
@@ -35,6 +35,9 @@ func fill(v reflect.Value, n *int) {
 		return
 	case AssetID:
 		v.SetString("eip155:1337/slip44:60")
+		return
+	case Currency:
+		v.SetString("USD")
 		return
 	}
 	switch v.Kind() {
@@ -91,11 +94,35 @@ func fix(d Document) {
 			a[0] = ArgumentRule{Allow: ArgumentEqual, Values: a[0].Values}
 			a[1] = ArgumentRule{Allow: ArgumentAtMost, Max: a[1].Max, Pays: a[1].Pays[:1]}
 		}
+		for i := range d.Rules {
+			r := &d.Rules[i]
+			r.From, r.Before = 1_700_000_000, 1_800_000_000
+			r.Hours[0].Zone, r.Hours[1].Zone = "Asia/Hong_Kong", "America/New_York"
+			for j := range r.Hours {
+				r.Hours[j].Days, r.Hours[j].From, r.Hours[j].To = []uint64{1, 5}, 540, 1020+uint64(j)
+			}
+			r.Tiers, d.Limits[i].Tiers = []Tier{Hot, Cold}, []Tier{Warm}
+			r.Value.Above, r.Value.Max = AmountOf(uint64(i+1)), AmountOf(uint64(i+100))
+			r.To = []Target{{Kind: TargetBook, Name: "exchanges"}, {Kind: TargetWallet, Name: "cold"}}
+		}
+		for i := range d.Limits {
+			v := &d.Limits[i]
+			v.Per = []Dimension{PerClient, PerDestination}
+			v.To = []Target{{Kind: TargetBook, Name: "exchanges"}, {Kind: TargetTier, Name: "cold"}}
+		}
+		for i := range d.Allocation {
+			d.Allocation[i].MaxPermill, d.Allocation[i].TargetPermill, d.Allocation[i].MinPermill = 20, 10, 5
+		}
 	case *Request:
 		d.NotBefore, d.NotAfter = 1_700_000_000, 1_700_003_600
 		d.Call = nil
 	case *Intent:
 		d.Mode = Exact
+		for _, list := range [][]Signed{d.Prices, d.Attributes, d.Clearances, d.Balances} {
+			for i := range list {
+				fixSigned(&list[i])
+			}
+		}
 		fixSigned(&d.Request)
 		fixPaths(d.Inputs)
 		fixPaths(d.Change)
@@ -103,13 +130,16 @@ func fix(d Document) {
 		d.NotAfter = 1_700_000_000
 	case *BookEntry:
 		d.Proof = 1
+		d.Groups = []Name{"a", "b"}
+	case *Balances:
+		d.Holdings = []Holding{{"hot", "eip155:1337/slip44:60", AmountOf(7)}, {"warm", "eip155:1337/slip44:60", AmountOf(8)}}
 	case *BookUpdate:
 		for i := range d.Approvals {
 			fixSigned(&d.Approvals[i])
 		}
 	case *BookChange:
 		for i := range d.Add {
-			d.Add[i].Proof = 1
+			d.Add[i].Proof, d.Add[i].Groups = 1, []Name{"a", "b"}
 		}
 	case *Evidence:
 		for i := range d.Approvals {

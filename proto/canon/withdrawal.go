@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
+	"strings"
 )
 
 // Output is one payment.
@@ -11,6 +13,22 @@ type Output struct {
 	Address []byte  `cbor:"1,keyasint"` // Bitcoin: scriptPubKey; EVM: 20 bytes
 	Asset   AssetID `cbor:"2,keyasint"`
 	Amount  Amount  `cbor:"3,keyasint"`
+	// Own says that the address is the account's own, in that wallet; the address book is not asked then.
+	Own *OwnAddress `cbor:"4,keyasint,omitempty"`
+}
+
+// OwnAddress places an output on a receive address (branch 0) of the request's account in a wallet of the charter.
+type OwnAddress struct {
+	Wallet Name   `cbor:"1,keyasint"`
+	Index  uint64 `cbor:"2,keyasint"`
+}
+
+// Check refuses indices that no path can hold.
+func (a OwnAddress) Check() error {
+	if a.Index >= 1<<31 {
+		return fmt.Errorf("index: expected below 2^31, found %d", a.Index)
+	}
+	return nil
 }
 
 // Check refuses impossible addresses and payments of nothing.
@@ -52,6 +70,7 @@ type Request struct {
 	NotAfter     Time      `cbor:"12,keyasint"`
 	Memo         []byte    `cbor:"13,keyasint,omitempty"` // SHA-256 of a memo kept elsewhere
 	TravelRule   Text      `cbor:"14,keyasint,omitempty"` // reference of travel-rule data
+	TravelData   []byte    `cbor:"15,keyasint,omitempty"` // SHA-256 of travel-rule data that came with the request
 }
 
 // KindRequest is the type string of Request.
@@ -76,6 +95,9 @@ func (r Request) Check() error {
 	}
 	if len(r.Memo) != 0 && len(r.Memo) != 32 {
 		return fmt.Errorf("memo: expected 32 bytes, found %d", len(r.Memo))
+	}
+	if len(r.TravelData) != 0 && len(r.TravelData) != 32 {
+		return fmt.Errorf("travel_data: expected 32 bytes, found %d", len(r.TravelData))
 	}
 	if r.NotAfter <= r.NotBefore {
 		return errors.New("not_after: expected a time after not_before")
@@ -133,14 +155,39 @@ type Intent struct {
 	Transactions  []Digest  `cbor:"11,keyasint,omitempty"` // exact: digests of mutually exclusive unsigned transactions
 	Inputs        []OwnPath `cbor:"12,keyasint,omitempty"` // exact
 	Change        []OwnPath `cbor:"13,keyasint,omitempty"` // exact
+
+	// Facts that the rule was decided by; officers approve them with the rest. Statements are of the kinds of fact.go.
+	At           Time          `cbor:"14,keyasint,omitempty"` // when the service completed the request; statements are judged by it
+	Destinations []Destination `cbor:"15,keyasint,omitempty"` // one for each output of the request, or none if none is in a group
+	Prices       []Signed      `cbor:"16,keyasint,omitempty"`
+	Attributes   []Signed      `cbor:"17,keyasint,omitempty"`
+	Clearances   []Signed      `cbor:"18,keyasint,omitempty"`
+	Balances     []Signed      `cbor:"19,keyasint,omitempty"`
 }
+
+// Destination says in which groups of the address book an output's address is. Signers hold it against the proofs.
+type Destination struct {
+	Groups []Name `cbor:"1,keyasint"`           // in every version of the book that is asked for: what allows goes by these
+	Recent []Name `cbor:"2,keyasint,omitempty"` // in some of them only: what denies goes by these too, and what allows cannot tell
+}
+
+// Check refuses more groups than an entry of each version of the book that may be asked for can have.
+func (d Destination) Check() error {
+	if len(d.Groups) > maxGroups || len(d.Recent) > 4*maxGroups {
+		return fmt.Errorf("groups, recent: expected at most %d and %d, found %d and %d", maxGroups, 4*maxGroups, len(d.Groups), len(d.Recent))
+	}
+	return nil
+}
+
+// maxGroups bounds the groups of an entry of the book.
+const maxGroups = 8
 
 // KindIntent is the type string of Intent.
 const KindIntent = Kind("strongroom/intent/v1")
 
 // Kind implements Document.
 func (Intent) Kind() Kind { return KindIntent }
-func (Intent) limit() int { return 128 * kib }
+func (Intent) limit() int { return 256 * kib }
 
 // Check refuses unknown modes and transactions where the mode has none.
 func (i Intent) Check() error {
@@ -244,6 +291,7 @@ type BookEntry struct {
 	Proof    uint64  `cbor:"5,keyasint"`           // kind of evidence of ownership: 0 none, 1 signed message, 2 micro-deposit
 	Evidence []byte  `cbor:"6,keyasint,omitempty"` // SHA-256 of that evidence
 	Label    Text    `cbor:"7,keyasint"`
+	Groups   []Name  `cbor:"8,keyasint,omitempty"` // for rules to name, sorted; at most 8
 }
 
 // KindBookEntry is the type string of BookEntry.
@@ -258,7 +306,18 @@ func (e BookEntry) Check() error {
 	if e.Proof > 2 || (e.Proof == 0) != (len(e.Evidence) == 0) || (len(e.Evidence) != 0 && len(e.Evidence) != 32) {
 		return fmt.Errorf("proof, evidence: expected 0 without or 1 or 2 with 32 bytes of evidence, found %d and %d bytes", e.Proof, len(e.Evidence))
 	}
+	if len(e.Groups) > maxGroups || !slices.IsSortedFunc(e.Groups, ascending) {
+		return fmt.Errorf("groups: expected at most %d, sorted, each once, found %v", maxGroups, e.Groups)
+	}
 	return sized("address", e.Address, 1, 128)
+}
+
+// ascending orders a name after the one before it; equal ones are out of order.
+func ascending(a, before Name) int {
+	if a == before {
+		return -1
+	}
+	return strings.Compare(string(a), string(before))
 }
 
 // BookProof shows that an entry is in one version of the book: an RFC 6962 inclusion proof for that version's size.

@@ -139,10 +139,33 @@ func (n *EVMNode) BalanceAt(ctx context.Context, account common.Address) (balanc
 
 // TokenBalanceAt implements EVM.
 func (n *EVMNode) TokenBalanceAt(ctx context.Context, token, account common.Address) (*big.Int, error) {
+	return n.tokenBalance(ctx, token, account, func(ctx context.Context, call ethereum.CallMsg) ([]byte, error) {
+		return n.eth.CallContract(ctx, call, nil)
+	})
+}
+
+// BalanceIn is an account's balance in wei after the block of that hash. A node that has dropped the block's state, or the block, answers with an
+// *RPCError (EIP-1898).
+func (n *EVMNode) BalanceIn(ctx context.Context, block common.Hash, account common.Address) (balance *big.Int, err error) {
+	err = n.do(ctx, "eth_getBalance", func(ctx context.Context) (err error) {
+		balance, err = n.eth.BalanceAtHash(ctx, account, block)
+		return err
+	})
+	return balance, err
+}
+
+// TokenBalanceIn is an account's balance of an ERC-20 token after the block of that hash; see BalanceIn.
+func (n *EVMNode) TokenBalanceIn(ctx context.Context, block common.Hash, token, account common.Address) (*big.Int, error) {
+	return n.tokenBalance(ctx, token, account, func(ctx context.Context, call ethereum.CallMsg) ([]byte, error) {
+		return n.eth.CallContractAtHash(ctx, call, block)
+	})
+}
+
+func (n *EVMNode) tokenBalance(ctx context.Context, token, account common.Address, ask func(context.Context, ethereum.CallMsg) ([]byte, error)) (*big.Int, error) {
 	data := append(balanceOf[:], common.LeftPadBytes(account[:], 32)...)
 	var out []byte
 	err := n.do(ctx, "eth_call", func(ctx context.Context) (err error) {
-		out, err = n.eth.CallContract(ctx, ethereum.CallMsg{To: &token, Data: data}, nil)
+		out, err = ask(ctx, ethereum.CallMsg{To: &token, Data: data})
 		return err
 	})
 	if err != nil {

@@ -200,6 +200,25 @@ func TestTokenTransferAndFailure(t *testing.T) {
 		}
 	}
 
+	// The block before the transfer has the balances of before, however many follow.
+	before, err := n.BlockAt(t.Context(), r.BlockNumber-1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for account, want := range map[common.Address]int64{to: 0, o.address: 1000} {
+		if b, err := n.TokenBalanceIn(t.Context(), before.Hash, contract, account); err != nil || b.Int64() != want {
+			t.Errorf("token balance before %v, %v; expected %d", b, err, want)
+		}
+	}
+	was, err := n.BalanceIn(t.Context(), before.Hash, o.address)
+	if is, e := n.BalanceIn(t.Context(), r.BlockHash, o.address); err != nil || e != nil || was.Cmp(is) <= 0 {
+		t.Errorf("balance before %v, %v and after %v, %v; expected less by the fee", was, err, is, e)
+	}
+	var unknown *chain.RPCError
+	if _, err := n.BalanceIn(t.Context(), common.Hash{1}, o.address); !errors.As(err, &unknown) {
+		t.Errorf("balance in a block that nobody knows: %v; expected an RPCError", err)
+	}
+
 	tooMuch, err := token.TransferData(to, big.NewInt(601))
 	if err != nil {
 		t.Fatal(err)

@@ -31,6 +31,8 @@ type Coordinator struct {
 	pb.UnimplementedApprovalServiceServer
 	pb.UnimplementedAuditServiceServer
 	pb.UnimplementedOperationServiceServer
+	pb.UnimplementedAccountServiceServer
+	pb.UnimplementedTreasuryServiceServer
 	Amendments Amendments
 	Library    Library
 
@@ -44,10 +46,16 @@ type Coordinator struct {
 	Checkpoint  []byte
 	Leaves      [][]byte
 	Status      *pb.GetStatusResponse
+	Allocation  *pb.GetAllocationResponse
+	Balances    []*pb.AccountBalance
+	Postings    []*pb.Posting
+	Reconciled  *pb.ReconcileResponse
+	Attributed  *pb.AttributeDepositRequest // what was asked last
 	// Hang, if it is there, keeps GetIntent from answering; it is told each caller's context.
 	Hang func(context.Context)
-	// Create answers CreateWithdrawal.
+	// Create answers CreateWithdrawal; without it every request becomes a withdrawal. Created is what was asked last.
 	Create     func(*pb.Signed) (*pb.Withdrawal, error)
+	Created    *pb.CreateWithdrawalRequest
 	Approvals  []*pb.Signed
 	Statements []*pb.Signed
 }
@@ -103,6 +111,12 @@ func (c *Coordinator) SubmitStatement(_ context.Context, r *pb.SubmitStatementRe
 
 // CreateWithdrawal implements pb.WithdrawalServiceServer.
 func (c *Coordinator) CreateWithdrawal(_ context.Context, r *pb.CreateWithdrawalRequest) (*pb.Withdrawal, error) {
+	c.mu.Lock()
+	c.Created = r
+	c.mu.Unlock()
+	if c.Create == nil {
+		return &pb.Withdrawal{State: "requested", Request: r.GetRequest()}, nil
+	}
 	return c.Create(r.GetRequest())
 }
 
@@ -137,6 +151,11 @@ func (c *Coordinator) ListWallets(context.Context, *pb.ListWalletsRequest) (*pb.
 	return &pb.ListWalletsResponse{Wallets: c.Wallets}, nil
 }
 
+// GetAllocation implements pb.TreasuryServiceServer.
+func (c *Coordinator) GetAllocation(context.Context, *pb.GetAllocationRequest) (*pb.GetAllocationResponse, error) {
+	return c.Allocation, nil
+}
+
 // CreateAddress implements pb.WalletServiceServer with the first address, whatever was asked for.
 func (c *Coordinator) CreateAddress(context.Context, *pb.CreateAddressRequest) (*pb.Address, error) {
 	return c.Addresses[0], nil
@@ -159,6 +178,46 @@ func (c *Coordinator) ListAuditLeaves(_ context.Context, r *pb.ListAuditLeavesRe
 		reply.Leaves = append(reply.Leaves, &pb.AuditLeaf{Index: uint64(i), Data: c.Leaves[i]})
 	}
 	return reply, nil
+}
+
+// ListAccountBalances implements pb.AccountServiceServer.
+func (c *Coordinator) ListAccountBalances(_ context.Context, r *pb.ListAccountBalancesRequest) (*pb.ListAccountBalancesResponse, error) {
+	out := &pb.ListAccountBalancesResponse{}
+	for _, b := range c.Balances {
+		if r.GetAccount() == "" || r.GetAccount() == b.GetAccount() {
+			out.Balances = append(out.Balances, b)
+		}
+	}
+	return out, nil
+}
+
+// ListPostings implements pb.AccountServiceServer, one posting a page.
+func (c *Coordinator) ListPostings(_ context.Context, r *pb.ListPostingsRequest) (*pb.ListPostingsResponse, error) {
+	out := &pb.ListPostingsResponse{}
+	for i, p := range c.Postings {
+		if r.GetAsset() != "" && r.GetAsset() != p.GetAsset() || fmt.Sprint(i) < r.GetPageToken() {
+			continue
+		}
+		if len(out.Postings) == 1 {
+			out.NextPageToken = fmt.Sprint(i)
+			break
+		}
+		out.Postings = append(out.Postings, p)
+	}
+	return out, nil
+}
+
+// Reconcile implements pb.AccountServiceServer.
+func (c *Coordinator) Reconcile(context.Context, *pb.ReconcileRequest) (*pb.ReconcileResponse, error) {
+	return c.Reconciled, nil
+}
+
+// AttributeDeposit implements pb.AccountServiceServer.
+func (c *Coordinator) AttributeDeposit(_ context.Context, r *pb.AttributeDepositRequest) (*pb.AttributeDepositResponse, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Attributed = r
+	return &pb.AttributeDepositResponse{Posting: c.Postings[0]}, nil
 }
 
 // GetStatus implements pb.OperationServiceServer.
@@ -231,8 +290,8 @@ func (o *Organisation) ServeCoordinator(c *Coordinator) (address string, stop fu
 	server, err := rpc.NewServer(rpc.ServerConfig{
 		TLS: rpc.ServerTLSForClients(must(rpc.Certificate(Key("coordinator"))), pool, o.Charter.Organisation()),
 		Access: rpc.Access{Identify: rpc.ByGrant, Methods: methods([]rpc.Role{rpc.Custodian, rpc.Officer, rpc.Auditor, rpc.Operator},
-			pb.WithdrawalService_ServiceDesc, pb.WalletService_ServiceDesc, pb.ApprovalService_ServiceDesc, pb.AuditService_ServiceDesc, pb.OperationService_ServiceDesc, pb.CharterService_ServiceDesc,
-			pb.BookService_ServiceDesc, pb.BookEntryService_ServiceDesc)},
+			pb.WithdrawalService_ServiceDesc, pb.WalletService_ServiceDesc, pb.ApprovalService_ServiceDesc, pb.AuditService_ServiceDesc, pb.OperationService_ServiceDesc, pb.AccountService_ServiceDesc, pb.CharterService_ServiceDesc,
+			pb.BookService_ServiceDesc, pb.BookEntryService_ServiceDesc, pb.TreasuryService_ServiceDesc)},
 		MaxMessage: rpc.MaxEvidence,
 		Timeout:    time.Hour, // how long callers wait is their matter
 		Log:        slog.New(slog.NewTextHandler(io.Discard, nil)),
@@ -245,9 +304,11 @@ func (o *Organisation) ServeCoordinator(c *Coordinator) (address string, stop fu
 	pb.RegisterApprovalServiceServer(server, c)
 	pb.RegisterAuditServiceServer(server, c)
 	pb.RegisterOperationServiceServer(server, c)
+	pb.RegisterAccountServiceServer(server, c)
 	pb.RegisterCharterServiceServer(server, &c.Amendments)
 	pb.RegisterBookServiceServer(server, &c.Library.Books)
 	pb.RegisterBookEntryServiceServer(server, &c.Library)
+	pb.RegisterTreasuryServiceServer(server, c)
 	return serve(server)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/BurntSushi/toml"
 
@@ -23,6 +24,7 @@ type entryText struct {
 	Proof    string        `toml:"proof"`
 	Evidence hexBytes      `toml:"evidence,omitempty"`
 	Label    canon.Text    `toml:"label,omitempty"`
+	Groups   []canon.Name  `toml:"groups,omitempty"` // in any order
 }
 
 // proofs are the kinds of evidence of ownership, from 0, which is none.
@@ -89,7 +91,10 @@ func entry(t entryText, chains map[canon.ChainID]canon.Chain) (canon.BookEntry, 
 	if err != nil {
 		return canon.BookEntry{}, err
 	}
-	e := canon.BookEntry{Chain: t.Chain, Address: address, Client: t.Client, Account: t.Account, Proof: uint64(proof - 1), Evidence: t.Evidence, Label: t.Label}
+	e := canon.BookEntry{Chain: t.Chain, Address: address, Client: t.Client, Account: t.Account, Proof: uint64(proof - 1), Evidence: t.Evidence, Label: t.Label, Groups: slices.Sorted(slices.Values(t.Groups))}
+	if t.Groups != nil && len(t.Groups) == 0 || slices.Contains(t.Groups, canon.Any) {
+		return canon.BookEntry{}, fmt.Errorf("groups: expected names of groups, or no such key, found %q", t.Groups)
+	}
 	if _, err := canon.Encode(e); err != nil {
 		return canon.BookEntry{}, err
 	}
@@ -128,5 +133,5 @@ func textOf(e canon.BookEntry, chains map[canon.ChainID]canon.Chain) (entryText,
 	if e.Proof >= uint64(len(proofs)) {
 		return entryText{}, fmt.Errorf("proof: expected at most %d, found %d", len(proofs)-1, e.Proof)
 	}
-	return entryText{Chain: e.Chain, Address: address, Client: e.Client, Account: e.Account, Proof: proofs[e.Proof], Evidence: e.Evidence, Label: e.Label}, nil
+	return entryText{Chain: e.Chain, Address: address, Client: e.Client, Account: e.Account, Proof: proofs[e.Proof], Evidence: e.Evidence, Label: e.Label, Groups: e.Groups}, nil
 }

@@ -46,6 +46,30 @@ func TestWriteBookWritesWhatReadBookReads(t *testing.T) {
 	}
 }
 
+func TestGroupsOfEntriesAreSortedAndNeverEmpty(t *testing.T) {
+	text := strings.Replace(ExampleBook, `groups = ["exchanges"] `, `groups = ["otc", "exchanges"] `, 1)
+	entries, err := ReadBook([]byte(text), chains(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := entries[0].Groups; !reflect.DeepEqual(got, []canon.Name{"exchanges", "otc"}) || entries[1].Groups != nil {
+		t.Errorf("expected exchanges and otc, and none, found %v and %v", got, entries[1].Groups)
+	}
+	written, err := WriteBook(entries, chains(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := ReadBook(written, chains(t)); err != nil || !reflect.DeepEqual(again, entries) {
+		t.Errorf("expected %+v, found %+v, %v", entries, again, err)
+	}
+	for _, groups := range []string{`[]`, `["otc", "otc"]`, `["*"]`, `["a","b","c","d","e","f","g","h","i"]`} {
+		text := strings.Replace(ExampleBook, `groups = ["exchanges"] `, "groups = "+groups+" ", 1)
+		if _, err := ReadBook([]byte(text), chains(t)); err == nil {
+			t.Errorf("%s: expected an error, found none", groups)
+		}
+	}
+}
+
 func TestWriteBookRefusesWhatItCannotSay(t *testing.T) {
 	entries, err := ReadBook([]byte(ExampleBook), chains(t))
 	if err != nil {

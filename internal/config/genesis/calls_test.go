@@ -30,7 +30,7 @@ func TestCallsCompileToRulesForEachWord(t *testing.T) {
 	if a := calls[1].Arguments[0]; a.Max.String() != "5000000000" || len(a.Pays) != 0 {
 		t.Errorf("expected a number that is no payment, found %s of %v", a.Max, a.Pays)
 	}
-	if r := c.Genesis.Rules[2]; len(r.Calls) != 3 || r.Action != canon.ActionApprove {
+	if r := c.Genesis.Rules[5]; len(r.Calls) != 3 || r.Action != canon.ActionApprove {
 		t.Errorf("expected a rule of three calls, found %+v", r)
 	}
 }

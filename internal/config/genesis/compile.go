@@ -3,6 +3,8 @@ package genesis
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/strongroom/strongroom/policy/book"
@@ -89,13 +91,13 @@ func (c *compiler) note(err error, format string, args ...any) {
 func (c *compiler) genesis(f file) canon.Genesis {
 	g := canon.Genesis{
 		Version: 1, Label: f.Label, Salt: canon.Digest(f.Salt),
-		NotBefore: canon.TimeOf(f.NotBefore), NotAfter: canon.TimeOf(f.NotAfter),
+		NotBefore: canon.Time(f.NotBefore), NotAfter: canon.Time(f.NotAfter),
 		Roster: canon.Roster(f.Roster),
 		Delays: canon.Delays{Loosening: uint64(f.Delays.Loosening), Unfreeze: uint64(f.Delays.Unfreeze),
 			FreezeLapse: uint64(f.Delays.FreezeLapse), BookCooldown: uint64(f.Delays.BookCooldown), ClockSkew: uint64(f.Delays.ClockSkew),
-			Recovery: uint64(f.Delays.Recovery)},
+			Recovery: uint64(f.Delays.Recovery), Balances: uint64(f.Delays.Balances)},
 		Amendment: quorum(f.Amendment),
-		Book:      canon.Book{Serial: f.Book.Serial, Quorum: quorum(f.Book.Quorum)},
+		Book:      canon.Book{Serial: f.Book.Serial, Quorum: quorum(f.Book.Quorum), Owned: f.Book.Owned},
 	}
 	if g.Salt.IsZero() {
 		c.note(errors.New("expected 64 random hexadecimal digits, found none"), "salt")
@@ -110,7 +112,10 @@ func (c *compiler) genesis(f file) canon.Genesis {
 	c.chains(f, &g)
 	c.people(f, &g)
 	c.custody(f, &g)
-	c.policy(f, &g)
+	c.rules(f, &g)
+	c.limits(f, &g)
+	c.prices(f, &g)
+	c.allocation(f, &g)
 	c.calls(f, &g)
 	return g
 }
@@ -153,17 +158,21 @@ func (c *compiler) people(f file, g *canon.Genesis) {
 		g.Groups = append(g.Groups, canon.Group{Name: t.Name, Members: t.Members, Weakest: weakest})
 	}
 	for _, t := range f.Clients {
-		g.Clients = append(g.Clients, canon.Client{Name: t.Name, Label: t.Label, House: t.House, Keys: publicKeys(t.Keys), Devices: publicKeys(t.Devices)})
+		v := canon.Client{Name: t.Name, Label: t.Label, House: t.House, Keys: publicKeys(t.Keys), Devices: publicKeys(t.Devices), Treasury: t.Treasury}
+		for _, name := range slices.Sorted(maps.Keys(t.Attributes)) {
+			v.Attributes = append(v.Attributes, canon.ClientAttribute{Name: name, Value: t.Attributes[name]})
+		}
+		g.Clients = append(g.Clients, v)
 	}
 	for i, t := range f.Accounts {
-		kind, err := word[canon.AccountKind]("kind", t.Kind, "segregated", "omnibus")
+		kind, err := word[canon.AccountKind]("kind", t.Kind, "segregated", "omnibus", "pool")
 		c.note(err, "accounts[%d]", i)
 		g.Accounts = append(g.Accounts, canon.Account{Name: t.Name, Client: t.Client, Number: t.Number, Kind: kind})
 	}
 	for i, t := range f.Authorities {
-		purpose, err := word[canon.Purpose]("purpose", t.Purpose, "price", "screening", "travel-rule", "balance")
+		purpose, err := word[canon.Purpose]("purpose", t.Purpose, "price", "screening", "travel-rule", "balance", "attribute")
 		c.note(err, "authorities[%d]", i)
-		g.Authorities = append(g.Authorities, canon.Authority{Name: t.Name, Purpose: purpose, Key: canon.PublicKey(t.Key)})
+		g.Authorities = append(g.Authorities, canon.Authority{Name: t.Name, Purpose: purpose, Key: canon.PublicKey(t.Key), MaxAge: uint64(t.MaxAge)})
 	}
 }
 
@@ -178,27 +187,6 @@ func (c *compiler) custody(f file, g *canon.Genesis) {
 		c.note(err, "wallets[%d]", i)
 		g.Wallets = append(g.Wallets, canon.Wallet{Name: t.Name, Label: t.Label, Chain: t.Chain, Tier: c.tier(t.Tier, "wallets[%d]", i),
 			Scheme: scheme, Key: t.Key, Number: t.Number, Accounts: t.Accounts, StartNonce: t.StartNonce})
-	}
-	for i, t := range f.Allocation {
-		asset, err := c.asset(t.Asset)
-		c.note(err, "allocation[%d].asset", i)
-		g.Allocation = append(g.Allocation, canon.Allocation{Asset: asset.ID, Tier: c.tier(t.Tier, "allocation[%d]", i), MaxPermill: t.MaxPermill})
-	}
-}
-
-func (c *compiler) policy(f file, g *canon.Genesis) {
-	for i, t := range f.Rules {
-		action, err := word[canon.Action]("action", t.Action, "deny", "allow", "approve")
-		c.note(err, "rules[%d]", i)
-		g.Rules = append(g.Rules, canon.Rule{Name: t.Name, Clients: t.Clients, Accounts: t.Accounts, Wallets: t.Wallets, Action: action,
-			Quorum: quorum(t.Quorum), Expiry: uint64(t.Expiry), Signing: uint64(t.Signing), Limits: t.Limits,
-			Amounts: c.amounts(t.Amounts, "rules[%d].amounts", i), FeeCaps: c.amounts(t.FeeCaps, "rules[%d].fee_caps", i), Calls: t.Calls})
-	}
-	for i, t := range f.Limits {
-		a, err := c.amount(t.Amount)
-		c.note(err, "limits[%d].amount", i)
-		g.Limits = append(g.Limits, canon.Limit{Name: t.Name, Asset: a.Asset, Amount: a.Amount, Window: uint64(t.Window),
-			Clients: t.Clients, Wallets: t.Wallets, Exact: t.Exact})
 	}
 }
 

@@ -29,9 +29,9 @@ func beginning(g *canon.Genesis) (*canon.Genesis, error) {
 	return g, nil
 }
 
-// Overlay compiles the TOML of a charter together with the table policy of another text: the rules there take the place of the charter's, groups,
-// limits and calls there are added, or replace those of the same name. Nothing else may stand in that table; other tables of that text are passed
-// over. Like Draft it asks no charter.Lint.
+// Overlay compiles the TOML of a charter together with the table policy of another text: rules and bands of allocation there take the place of the
+// charter's, groups, limits and calls there are added, or replace those of the same name. Nothing else may stand in that table; other tables of that
+// text are passed over. Like Draft it asks no charter.Lint.
 func Overlay(from, other []byte) (*canon.Genesis, error) {
 	var f file
 	if err := decode(from, &f, maxText); err != nil {
@@ -59,6 +59,9 @@ func Overlay(from, other []byte) (*canon.Genesis, error) {
 	f.Groups = overlaid(f.Groups, p.Groups, func(v groupText) canon.Name { return v.Name })
 	f.Limits = overlaid(f.Limits, p.Limits, func(v limitText) canon.Name { return v.Name })
 	f.Calls = overlaid(f.Calls, p.Calls, func(v callText) canon.Name { return v.Name })
+	if len(p.Allocation) > 0 {
+		f.Allocation = p.Allocation
+	}
 	g, err := compiled(f)
 	if err != nil {
 		return nil, err
@@ -67,10 +70,11 @@ func Overlay(from, other []byte) (*canon.Genesis, error) {
 }
 
 type policyText struct {
-	Rules  []ruleText  `toml:"rules"`
-	Groups []groupText `toml:"groups"`
-	Limits []limitText `toml:"limits"`
-	Calls  []callText  `toml:"calls"`
+	Rules      []ruleText       `toml:"rules"`
+	Groups     []groupText      `toml:"groups"`
+	Limits     []limitText      `toml:"limits"`
+	Calls      []callText       `toml:"calls"`
+	Allocation []allocationText `toml:"allocation"`
 }
 
 func overlaid[V any](base, more []V, name func(V) canon.Name) []V {

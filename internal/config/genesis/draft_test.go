@@ -11,13 +11,13 @@ import (
 
 func TestDraftCompilesWhatLintRefuses(t *testing.T) {
 	t.Parallel()
-	text := strings.Replace(genesis.Example, `window = "24h"`, `window = "0s"`, 1)
+	text := strings.Replace(genesis.Example, `window = "24h"`, `window = "1000000h"`, 1)
 	g, err := genesis.Draft([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if refusal.Of(charter.Lint(*g)) == nil {
-		t.Error("expected a limit without a window to be refused")
+		t.Error("expected a limit with an endless window to be refused")
 	}
 	if g, err = genesis.Draft([]byte(genesis.Example)); err != nil || charter.Lint(*g) != nil {
 		t.Errorf("expected the example to be a charter, found %v, %v", err, charter.Lint(*g))
@@ -34,6 +34,7 @@ name = "only"
 clients = ["*"]
 accounts = ["*"]
 wallets = ["btc-hot"]
+to = ["book"]
 amounts = ["1 BTC"]
 action = "approve"
 quorum.any_of = [[{ group = "pair", count = 2 }]]

@@ -1,6 +1,7 @@
 package genesis
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -18,7 +19,7 @@ func TestExampleCompilesToACharterThatOpens(t *testing.T) {
 	if _, err := charter.Open(c.Document, c.Digest); err != nil {
 		t.Fatal(err)
 	}
-	if got := c.Genesis.Rules[0].Amounts[0].Amount.String(); got != "2000000" {
+	if got := c.Genesis.Rules[3].Amounts[0].Amount.String(); got != "2000000" {
 		t.Errorf("0.02 BTC: expected 2000000 satoshi, found %s", got)
 	}
 	if got := c.Genesis.Limits[2].Amount.String(); got != "20000000000" {
@@ -30,10 +31,10 @@ func TestExampleCompilesToACharterThatOpens(t *testing.T) {
 }
 
 // A field that no TOML can set would make a charter that nobody can write. Every field is set somewhere in the example, but for
-// start_nonce, whose example is 0, builds, which would keep every other from running, and the freezes that amendments lifted and confirmed, which
+// start_nonce, whose example is 0, owned, which would keep an entry without evidence from being paid, builds, which would keep every other from running, and the freezes that amendments lifted and confirmed, which
 // no genesis has and no hand writes.
 func TestEveryFieldOfTheGenesisCanBeWritten(t *testing.T) {
-	text := strings.NewReplacer("start_nonce = 0 ", "start_nonce = 7 ", "# builds = ", "builds = ").Replace(Example)
+	text := strings.NewReplacer("start_nonce = 0 ", "start_nonce = 7 ", "# builds = ", "builds = ", "owned = false ", "owned = true ").Replace(Example)
 	c, err := Build([]byte(text), []byte(ExampleBook))
 	if err != nil {
 		t.Fatal(err)
@@ -109,8 +110,66 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"call on no chain", "chain = \"eip155:1337\"\ncontract", "chain = \"eip155:1\"\ncontract", "calls[0].chain"},
 		{"contract that is none", `contract = "0x254d`, `contract = "0x254e`, "calls[2].contract"},
 		{"function that hands over control", `stake(address,bool)`, `transferOwnership(address,bool)`, "changes who controls a contract"},
-		{"call that a rule lets through alone", `limits = ["btc-day", "eth-day", "usdx-day"]`, "limits = [\"btc-day\", \"eth-day\", \"usdx-day\"]\ncalls = [\"*\"]", "take a quorum"},
+		{"call that a rule lets through alone", `to = ["book"]`, `calls = ["*"]`, "take a quorum"},
 		{"build that is none", `# builds = ["9f`, `builds = ["9`, "64 hexadecimal digits"},
+		{"local time", "from = 2026-02-01T00:00:00Z", "from = 2026-02-01T00:00:00", "time: expected one with an offset"},
+		{"local end", "not_after = 2031-01-01T00:00:00Z", "not_after = 2031-01-01", "time: expected one with an offset"},
+		{"unknown target", `to = ["tier:hot", "tier:warm"]`, `to = ["hot", "tier:warm"]`, `rules[2].to: expected "*", "book"`},
+		{"target of no group", `"group:exchanges", "wallet:eth-hot"`, `"group:", "wallet:eth-hot"`, `found "group:"`},
+		{"group *", `"group:exchanges", "wallet:eth-hot"`, `"group:*", "wallet:eth-hot"`, `found "group:*"`},
+		{"target of an unknown wallet", `"wallet:eth-hot"`, `"wallet:eth-cool"`, "rules[exchanges].to"},
+		{"target of a rule with calls", `wallets = ["eth-hot"]                     # cold`, `to = ["*"]
+wallets = ["eth-hot"]                     # cold`, "rules[5].to: expected none in a rule with calls"},
+		{"any amount and one", `amounts = ["*"]`, `amounts = ["*", "1 ETH"]`, "rules[0].amounts"},
+		{"any amount that is allowed", `amounts = ["0.02 BTC", "0.5 ETH", "500 USDX"]`, `amounts = ["*"]`, "rules[small].amounts"},
+		{"no floor", `above = ["0.1 ETH", "100 USDX"]`, "above = []", "rules[1].above: expected at least one entry"},
+		{"value without currency", `value = { currency = "USD", `, "value = { ", "rules[1].value"},
+		{"value of too many decimals", `above = "500", max`, `above = "500.1234567", max`, "rules[1].value.above"},
+		{"value that ends before it begins", `above = "500", max = "100000"`, `above = "500", max = "500"`, "rules[1].value: value: expected above, max, or max higher"},
+		{"empty value", `value = { currency = "USD", above = "500", max = "100000" }`, `value = { currency = "USD" }`, "rules[1].value: value"},
+		{"unknown tier of a rule", `tiers = ["hot", "warm"]                   # of the wallet`, `tiers = ["tepid"]`, "rules[1].tiers"},
+		{"no tier", `tiers = ["hot", "warm"]                   # of the wallet`, `tiers = []`, "rules[1].tiers: expected at least one"},
+		{"unknown day", `days = ["thu"]`, `days = ["thursday"]`, "rules[1].hours[1]: days"},
+		{"no day", `days = ["thu"]`, `days = []`, "rules[1].hours[1]: days"},
+		{"time of no clock", `from = "22:00"`, `from = "22h"`, `rules[1].hours[1]: from: expected a time as in "09:30"`},
+		{"time after midnight", `to = "24:00"`, `to = "24:01"`, `up to "24:00"`},
+		{"span that begins at midnight's end", `from = "22:00"`, `from = "24:00"`, "rules[1].hours[1]: from, to"},
+		{"unknown zone", `zone = "America/New_York"`, `zone = "America/Gotham"`, "rules[exchanges].hours[1].zone"},
+		{"attribute by nobody", `values = ["good"], authority = "kyc-desk"`, `values = ["good"], authority = ""`, "rules[1].attributes[1].authority"},
+		{"attribute without values", `values = ["good"]`, `values = []`, "rules[exchanges].attributes[standing].values"},
+		{"empty expression", `when = 'total("ETH") <= amount("20 ETH") || worth("USD") < money("50000 USD")'`, `when = ""`, "rules[1].when"},
+		{"expression of two assets", `amount("20 ETH")`, `amount("20 BTC")`, "rules[exchanges].when"},
+		{"no delay", `delay = "1h" `, `delay = "0s" `, "rules[1].delay: expected a duration above 0"},
+		{"no clearance", `clearances = ["screening", "travel-rule"]`, `clearances = []`, "rules[1].clearances"},
+		{"clearance by who states prices", `clearances = ["screening", "travel-rule"]`, `clearances = ["price-desk"]`, "rules[exchanges].clearances"},
+		{"hold that lets through", `then = "hold"`, `then = "allow"`, `rules[1].holds[0].then: expected one of ["hold" "deny"]`},
+		{"hold without condition", `when = "requests > 20"`, `when = ""`, "rules[1].holds[1].when"},
+		{"unknown unit", `unit = "count"`, `unit = "times"`, "limits[4].unit: expected one of"},
+		{"count of half a withdrawal", `amount = "20"`, `amount = "0.5"`, "limits[4].amount: expected a number of withdrawals"},
+		{"count in money", `amount = "20"`, `amount = "20 USD"`, "limits[4].amount"},
+		{"money of no currency", `amount = "1000000 USD"`, `amount = "1000000 dollars"`, "limits[3].amount: currency"},
+		{"money without currency", `amount = "1000000 USD"`, `amount = "1000000"`, "limits[3].amount"},
+		{"asset of a limit in money", `unit = "money" `, "asset = \"ETH\"\nunit = \"money\" ", "limits[3].asset: expected none"},
+		{"no window", `window = "withdrawal"`, `# window`, "limits[5].window: expected a duration"},
+		{"window of nothing", `window = "withdrawal"`, `window = "0s"`, "duration above 0 or"},
+		{"unknown dimension", `per = ["client"]`, `per = ["rule"]`, "limits[3].per: expected one of"},
+		{"dimension twice", `per = ["client"]`, `per = ["client", "client"]`, "per: expected known dimensions in order, each once"},
+		{"no dimension", `per = ["client"]`, `per = []`, "limits[3].per: expected at least one"},
+		{"no account", `accounts = ["fund-a-part"]                # only`, `accounts = [] #`, "limits[5].accounts"},
+		{"no target", `to = ["group:exchanges"] `, `to = [] `, "limits[5].to"},
+		{"price of an unknown asset", `asset = "ETH"
+currency`, `asset = "ETC"
+currency`, "prices[1].asset"},
+		{"price with too many decimals", `min = "0.95"`, `min = "0.0000000000001"`, "prices[2].min"},
+		{"price without bounds", `max = "1.05"`, `# max`, "prices[2].max"},
+		{"unknown profile", `profile = "sfc"`, `profile = "sec"`, "allocation[0].profile"},
+		{"profile of a tier", `profile = "sfc"`, "tier = \"hot\"\nprofile = \"sfc\"", "allocation[0]: expected currency, and neither"},
+		{"profile without currency", "currency = \"USD\"\ntarget_permill", "target_permill", "allocation[0]: expected currency"},
+		{"band of an asset and all", "asset = \"BTC\"", "asset = \"BTC\"\ncurrency = \"USD\"", "allocation[1]: expected profile, or tier"},
+		{"band without share", "max_permill = 10 ", "# max", "allocation[1]: expected profile, or tier"},
+		{"unknown kind of account", `kind = "pool"`, `kind = "basket"`, "accounts[2]: kind"},
+		{"unknown purpose", `purpose = "attribute"`, `purpose = "attributes"`, "authorities[1]: purpose"},
+		{"attribute that is no text", `kyc = "enhanced", `, `kyc = 1, `, "kyc"},
 		{"ambiguous symbol", `symbol = "USDX"`, `symbol = "ETH"`, "for 2 of them"},
 	}
 	for _, tt := range tests {
@@ -139,6 +198,82 @@ func TestBookMistakesAreNamed(t *testing.T) {
 			t.Errorf("%s: expected an error that names it, found %v", name, err)
 		}
 	}
+}
+
+func TestProfilesBecomeBandsOfEachAssetAndOfAll(t *testing.T) {
+	for profile, most := range map[string]uint64{"sfc": 20, "jfsa": 50, "mas": 100, "kr": 200} {
+		c, err := Build([]byte(strings.Replace(Example, `profile = "sfc"`, `profile = "`+profile+`"`, 1)), []byte(ExampleBook))
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := c.Genesis
+		if len(g.Allocation) != len(g.Assets)+2 {
+			t.Fatalf("%s: expected a band for each of %d assets, for all, and one more, found %+v", profile, len(g.Assets), g.Allocation)
+		}
+		for i, a := range g.Allocation[:len(g.Assets)+1] {
+			want := canon.Allocation{Tier: canon.Warm, MaxPermill: most, TargetPermill: 15, MinPermill: 5, Currency: "USD"}
+			if i < len(g.Assets) {
+				want.Asset, want.Currency = g.Assets[i].ID, ""
+			}
+			if a != want {
+				t.Errorf("%s: expected %+v, found %+v", profile, want, a)
+			}
+		}
+	}
+}
+
+func TestConditionsCompileToWhatTheySay(t *testing.T) {
+	c, err := Build([]byte(Example), []byte(ExampleBook))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := c.Genesis.Rules[1]
+	if got := fmt.Sprintln(r.To, r.Value.Currency, r.Value.Above, r.Value.Max, r.Tiers, r.Delay, r.Clearances, r.Before); got !=
+		"[group:exchanges wallet:eth-hot] USD 500000000 100000000000 [1 2] 3600 [screening travel-rule] 1893456000\n" {
+		t.Errorf("found %s", got)
+	}
+	if got := fmt.Sprint(r.Hours, r.Attributes, r.Holds); got != "[{[1 2 3 4 5] 540 1020 Asia/Hong_Kong} {[4] 1320 120 America/New_York}] "+
+		"[{kyc [enhanced full] } {standing [good] kyc-desk}] [{new_destination && !known_ip false} {requests > 20 true}]" {
+		t.Errorf("found %s", got)
+	}
+	if r := c.Genesis.Rules[0]; !r.AnyAmount || len(r.Amounts) != 0 || r.To[0].Kind != canon.TargetAny || r.Hours[0].To != 1440 {
+		t.Errorf("expected a denial of any amount to anybody, found %+v", r)
+	}
+	worth, often, places := c.Genesis.Limits[3], c.Genesis.Limits[4], c.Genesis.Limits[5]
+	if worth.Unit != canon.UnitMoney || worth.Currency != "USD" || worth.Amount.String() != "1000000000000" || worth.Asset != "" {
+		t.Errorf("expected a limit of a million dollars, found %+v", worth)
+	}
+	if often.Unit != canon.UnitCount || often.Amount.String() != "20" || often.Asset != c.Genesis.Assets[1].ID {
+		t.Errorf("expected a limit of 20 withdrawals of ether, found %+v", often)
+	}
+	if places.Window != 0 || fmt.Sprint(places.Accounts, places.Tiers, places.To) != "[fund-a-part] [1 2] [group:exchanges]" {
+		t.Errorf("expected a limit of each withdrawal, found %+v", places)
+	}
+	if p := c.Genesis.Prices[2]; p.Min.String() != "950000000000" || p.Max.String() != "1050000000000" || p.MaxAge != 86400 {
+		t.Errorf("expected prices from 0.95 to 1.05, found %+v", p)
+	}
+	if a := c.Genesis.Clients[0].Attributes; fmt.Sprint(a) != "[{kyc enhanced} {risk low}]" || !c.Genesis.Clients[2].Treasury {
+		t.Errorf("expected attributes sorted by name and a desk, found %+v", c.Genesis.Clients)
+	}
+}
+
+// Rules under test come from strangers' files too.
+func FuzzOverlay(f *testing.F) {
+	f.Add(Example, strings.ReplaceAll(Example, "[[rules]]", "[[policy.rules]]"))
+	f.Add(Example, "[[policy.rules]]\nto = [\"tier:\"]\nhours = [{}]\nvalue = {}\n[[policy.limits]]\nunit = \"money\"\nper = [\"asset\"]")
+	f.Add("[[prices]]\nmin = \"-1\"\n[[allocation]]\nprofile = \"kr\"", "[policy]\nrules = [{when = '\"', holds = [{}]}]")
+	f.Fuzz(func(t *testing.T, from, other string) {
+		g, err := Overlay([]byte(from), []byte(other))
+		if err != nil {
+			return
+		}
+		if charter.Lint(*g) != nil {
+			return
+		}
+		if _, _, err := canon.Seal(*g); err != nil {
+			t.Errorf("a charter that lint passed: expected an encoding, found %v", err)
+		}
+	})
 }
 
 func FuzzBuild(f *testing.F) {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -70,6 +71,40 @@ func (s *seconds) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// instant is a second, written with an offset from UTC: the parser reads a time without one in the zone of the machine, and every machine must read
+// the same.
+type instant canon.Time
+
+// UnmarshalTOML implements toml.Unmarshaler.
+func (s *instant) UnmarshalTOML(v any) error {
+	t, ok := v.(time.Time)
+	if !ok || strings.HasSuffix(t.Location().String(), "-local") {
+		return fmt.Errorf("time: expected one with an offset, as in 2026-03-01T00:00:00Z, found %v", v)
+	}
+	*s = instant(canon.TimeOf(t))
+	return nil
+}
+
+// window is the length of a limit's window in seconds; the word withdrawal stands for 0, each withdrawal by itself.
+type window uint64
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (w *window) UnmarshalText(b []byte) error {
+	if string(b) == "withdrawal" {
+		*w = 0
+		return nil
+	}
+	var s seconds
+	if err := s.UnmarshalText(b); err != nil {
+		return err
+	}
+	if s == 0 {
+		return fmt.Errorf("window: expected a duration above 0 or \"withdrawal\", found %q", b)
+	}
+	*w = window(s)
+	return nil
+}
+
 // hexKey is an Ed25519 public key in hexadecimal.
 type hexKey canon.PublicKey
 
@@ -130,12 +165,15 @@ func (k *sshKey) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// word is one of a fixed set of words; words lists them in the order of the values 1, 2, ....
+// word is one of a fixed set of words; words lists them in the order of the values 1, 2, .... The error begins with field if there is one.
 func word[T ~uint8](field, text string, words ...string) (T, error) {
 	for i, w := range words {
 		if w == text {
 			return T(i + 1), nil
 		}
 	}
-	return 0, fmt.Errorf("%s: expected one of %q, found %q", field, words, text)
+	if field != "" {
+		field += ": "
+	}
+	return 0, fmt.Errorf("%sexpected one of %q, found %q", field, words, text)
 }

@@ -1,8 +1,6 @@
 package genesis
 
 import (
-	"time"
-
 	"github.com/strongroom/strongroom/proto/canon"
 )
 
@@ -10,8 +8,8 @@ import (
 type file struct {
 	Label         canon.Text        `toml:"label"`
 	Salt          hexDigest         `toml:"salt"`
-	NotBefore     time.Time         `toml:"not_before"`
-	NotAfter      time.Time         `toml:"not_after"`
+	NotBefore     instant           `toml:"not_before"`
+	NotAfter      instant           `toml:"not_after"`
 	Roster        rosterText        `toml:"roster"`
 	Signers       []signerText      `toml:"signers"`
 	Coordinators  []coordinatorText `toml:"coordinators"`
@@ -34,6 +32,7 @@ type file struct {
 	RecoveryCount uint64            `toml:"recovery_count"`
 	Builds        []hexDigest       `toml:"builds"`
 	Calls         []callText        `toml:"calls"`
+	Prices        []priceText       `toml:"prices"`
 }
 
 type rosterText struct {
@@ -82,11 +81,13 @@ type quorumText struct {
 }
 
 type clientText struct {
-	Name    canon.Name `toml:"name"`
-	Label   canon.Text `toml:"label"`
-	House   bool       `toml:"house"`
-	Keys    []hexKey   `toml:"keys"`
-	Devices []hexKey   `toml:"devices"`
+	Name       canon.Name                `toml:"name"`
+	Label      canon.Text                `toml:"label"`
+	House      bool                      `toml:"house"`
+	Keys       []hexKey                  `toml:"keys"`
+	Devices    []hexKey                  `toml:"devices"`
+	Attributes map[canon.Name]canon.Text `toml:"attributes"`
+	Treasury   bool                      `toml:"treasury"`
 }
 
 type accountText struct {
@@ -135,7 +136,8 @@ type ruleText struct {
 	Clients  []canon.Name `toml:"clients"`
 	Accounts []canon.Name `toml:"accounts"`
 	Wallets  []canon.Name `toml:"wallets"`
-	Amounts  []string     `toml:"amounts"`
+	To       []string     `toml:"to"`
+	Amounts  []string     `toml:"amounts"` // "*" alone: whatever is paid
 	Action   string       `toml:"action"`
 	Quorum   quorumText   `toml:"quorum"`
 	Expiry   seconds      `toml:"expiry"`
@@ -143,6 +145,43 @@ type ruleText struct {
 	FeeCaps  []string     `toml:"fee_caps"`
 	Limits   []canon.Name `toml:"limits"`
 	Calls    []canon.Name `toml:"calls"`
+
+	// What narrows a rule: left out or with something in it.
+	Above      []string        `toml:"above"`
+	Value      *valueText      `toml:"value"`
+	Tiers      []string        `toml:"tiers"`
+	Hours      []hoursText     `toml:"hours"`
+	From       *instant        `toml:"from"`
+	Before     *instant        `toml:"before"`
+	Attributes []conditionText `toml:"attributes"`
+	When       *string         `toml:"when"`
+	Delay      *seconds        `toml:"delay"`
+	Clearances []canon.Name    `toml:"clearances"`
+	Holds      []holdText      `toml:"holds"`
+}
+
+type valueText struct {
+	Currency canon.Currency `toml:"currency"`
+	Above    string         `toml:"above"` // decimal, of the currency's unit
+	Max      string         `toml:"max"`
+}
+
+type hoursText struct {
+	Days []string `toml:"days"`
+	From string   `toml:"from"` // "09:00"
+	To   string   `toml:"to"`   // up to "24:00"
+	Zone string   `toml:"zone"`
+}
+
+type conditionText struct {
+	Name      canon.Name   `toml:"name"`
+	Values    []canon.Text `toml:"values"`
+	Authority *canon.Name  `toml:"authority"`
+}
+
+type holdText struct {
+	When string `toml:"when"`
+	Then string `toml:"then"` // hold or deny
 }
 
 type callText struct {
@@ -163,17 +202,38 @@ type argumentText struct {
 
 type limitText struct {
 	Name    canon.Name   `toml:"name"`
-	Amount  string       `toml:"amount"` // names the limit's asset too
-	Window  seconds      `toml:"window"`
+	Unit    *string      `toml:"unit"`   // asset if it is left out
+	Amount  string       `toml:"amount"` // names the limit's asset or currency too
+	Window  *window      `toml:"window"`
 	Clients []canon.Name `toml:"clients"`
 	Wallets []canon.Name `toml:"wallets"`
 	Exact   bool         `toml:"exact"`
+
+	Asset    *string      `toml:"asset"` // of a count: only withdrawals that pay it
+	Per      []string     `toml:"per"`
+	Accounts []canon.Name `toml:"accounts"`
+	Tiers    []string     `toml:"tiers"`
+	To       []string     `toml:"to"`
 }
 
+type priceText struct {
+	Asset       string         `toml:"asset"` // symbol or CAIP-19 id
+	Currency    canon.Currency `toml:"currency"`
+	Authorities []canon.Name   `toml:"authorities"`
+	MaxAge      seconds        `toml:"max_age"`
+	Min         string         `toml:"min"` // decimal, of the currency's unit for a whole unit of the asset
+	Max         string         `toml:"max"`
+}
+
+// allocationText is a band, or a profile, which stands for several.
 type allocationText struct {
-	Asset      string `toml:"asset"` // symbol or CAIP-19 id
-	Tier       string `toml:"tier"`
-	MaxPermill uint64 `toml:"max_permill"`
+	Profile       *string         `toml:"profile"`
+	Asset         *string         `toml:"asset"` // symbol or CAIP-19 id
+	Currency      *canon.Currency `toml:"currency"`
+	Tier          *string         `toml:"tier"`
+	MaxPermill    *uint64         `toml:"max_permill"`
+	TargetPermill uint64          `toml:"target_permill"`
+	MinPermill    uint64          `toml:"min_permill"`
 }
 
 type delaysText struct {
@@ -183,15 +243,18 @@ type delaysText struct {
 	BookCooldown seconds `toml:"book_cooldown"`
 	ClockSkew    seconds `toml:"clock_skew"`
 	Recovery     seconds `toml:"recovery"`
+	Balances     seconds `toml:"balances"`
 }
 
 type authorityText struct {
 	Name    canon.Name `toml:"name"`
 	Purpose string     `toml:"purpose"`
 	Key     hexKey     `toml:"key"`
+	MaxAge  seconds    `toml:"max_age"`
 }
 
 type bookText struct {
 	Serial uint64     `toml:"serial"`
 	Quorum quorumText `toml:"quorum"`
+	Owned  bool       `toml:"owned"`
 }

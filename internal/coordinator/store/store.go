@@ -21,9 +21,12 @@ type Store interface {
 	Charters
 	Books
 	Statements
+	Accounts
+	Habits
+	TravelData
 	// Verify checks that rows, events and audit log agree: the root recomputed from all leaves is the root of the stored hashes and
-	// extends the latest checkpoint, every event, charter entry, book change and statement has its leaf, every row is in the state that its last event left, and events count
-	// from 1 without gaps. It reads everything.
+	// extends the latest checkpoint, every event, charter entry, book change, statement and attribution has its leaf, every row is in the state that its last event left, events count
+	// from 1 without gaps, and the balances of the double-entry book are those that its entries give. It reads everything.
 	Verify(ctx context.Context) error
 	// Close waits for calls in progress and releases the database.
 	Close() error
@@ -58,7 +61,7 @@ type Withdrawals interface {
 // Query selects withdrawals. The zero Query is all of them.
 type Query struct {
 	States []withdrawal.State // any of these; nil for all
-	Client canon.Name         // empty for all
+	Client canon.Name         // whose account it is, or whose desk asked for it; empty for all
 	Wallet canon.Name         // empty for all
 	Newest bool               // newest first instead of oldest first
 	Size   int                // 1 to 1000; 0 means 50
@@ -146,6 +149,8 @@ type Place struct {
 type Coin struct {
 	Outpoint
 	Place
+	// Owner is the account that the address was given to, empty for none: to it ConnectBlock books the coin. It is not kept.
+	Owner    canon.Name
 	Asset    canon.AssetID // the chain's own coin
 	Value    uint64        // satoshi
 	Script   []byte
@@ -198,10 +203,11 @@ type Coins interface {
 // Address is an address that was issued, or, on branch 1, used for change.
 type Address struct {
 	Place
+	Owner        canon.Name // account that it was given to: Account, or one whose assets lie on the addresses of that pool; empty means Account
 	Chain        canon.ChainID
 	Bytes        []byte         // as in canon.Output
 	Attestations []canon.Signed // of canon.Address
-	RequestID    string         // the caller's own id, unique for each account of a wallet; empty on branch 1
+	RequestID    string         // the caller's own id, unique for each owner in a wallet; empty on branch 1
 	Created      time.Time
 }
 
@@ -210,13 +216,13 @@ type Addresses interface {
 	// AddAddress stores an address. If the request id was used before in this account, or the very same address was stored before, it
 	// returns the address of then and added false; a place or an address that another request took gives a *TakenError.
 	AddAddress(ctx context.Context, a Address) (stored Address, added bool, err error)
-	// AddressByRequest returns the address issued under a request id, or a *NotFoundError.
+	// AddressByRequest returns the address issued to an account under a request id, or a *NotFoundError.
 	AddressByRequest(ctx context.Context, wallet, account canon.Name, requestID string) (Address, error)
 	// AddressAt returns the address at a place, or a *NotFoundError.
 	AddressAt(ctx context.Context, p Place) (Address, error)
 	// NextIndex returns the first index of a branch that no address has.
 	NextIndex(ctx context.Context, wallet, account canon.Name, branch uint64) (uint64, error)
-	// ListAddresses returns a page of the receive addresses of an account by index.
+	// ListAddresses returns a page of the receive addresses that were given to an account, by index.
 	ListAddresses(ctx context.Context, wallet, account canon.Name, size int, token string) (page []Address, next string, err error)
 	// Watched returns all addresses on a chain.
 	Watched(ctx context.Context, chain canon.ChainID) ([]Address, error)

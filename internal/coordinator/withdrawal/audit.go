@@ -12,6 +12,7 @@ const (
 	kindRefusals          = canon.Kind("strongroom/refusals/v1")
 	kindSignedTransaction = canon.Kind("strongroom/signed-transaction/v1")
 	kindBlock             = canon.Kind("strongroom/block/v1")
+	kindOrigin            = canon.Kind("strongroom/origin/v1")
 )
 
 // RecordOf returns the audit record of the event that led from before to after. For the first event before is the zero Withdrawal.
@@ -57,6 +58,7 @@ func objectsOf(after Withdrawal, e Event) ([]audit.Object, error) {
 	var list objects
 	if e.Kind == EventRequest {
 		list.add("request", canon.KindRequest, after.Request.Document)
+		list.add("origin", kindOrigin, []byte(after.Origin))
 	}
 	list.add("intent", canon.KindIntent, e.Intent)
 	list.addExact(e.Exact)
@@ -89,6 +91,7 @@ func objectsOf(after Withdrawal, e Event) ([]audit.Object, error) {
 func Objects(w Withdrawal) []audit.Object {
 	var list objects
 	list.add("request", canon.KindRequest, w.Request.Document)
+	list.add("origin", kindOrigin, []byte(w.Origin))
 	list.add("intent", canon.KindIntent, w.Intent)
 	list.addExact(w.Exact)
 	for _, s := range w.Approvals {

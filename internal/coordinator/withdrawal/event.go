@@ -89,15 +89,22 @@ type Event struct {
 	Fee canon.Amount
 	// Fate of the anchor; reject, expire, fail and close may bring it.
 	Fate Fate
+	// Depth is how many blocks deep a deposit must be to cover what an omnibus account sets aside, at allow, prepare and attempt; 0: any. It is
+	// not kept.
+	Depth uint64
 }
 
 // SetAside is an amount of one asset that an account keeps for a withdrawal: its payments, and in the chain's coin the fee cap.
 type SetAside struct {
 	Asset  canon.AssetID
 	Amount canon.Amount
-	// Balance is what the account holds on its chain, with everything set aside so far. A store refuses the event if all that is set
-	// aside from the account would exceed it. Nil means unchecked. It is not kept.
+	Holder canon.Name // account on whose addresses it lies: the pool's for an omnibus account; empty means the withdrawal's own
+	// Balance is what those addresses hold, with everything set aside so far. A store refuses the event if all that is set
+	// aside on them would exceed it. Nil means unchecked. It is not kept.
 	Balance *canon.Amount `cbor:"-"`
+	// Owed says that the book must cover it too: what it owes the account in the wallet for deposits of the event's depth, less what is set
+	// aside already. It is not kept.
+	Owed bool `cbor:"-"`
 }
 
 // Exact is the one transaction that an exact intent names, as it was built with the intent. It is signed as it is, or not at all.

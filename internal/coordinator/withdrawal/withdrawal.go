@@ -25,6 +25,8 @@ type Withdrawal struct {
 	Account   canon.Name
 	Wallet    canon.Name
 	Chain     canon.ChainID
+	Desk      canon.Name // of the custodian's, that asked for it; empty if the client did
+	Origin    string     // IP address from which it was asked for; empty if unknown
 
 	Rule         canon.Name
 	Intent       []byte // encoding of canon.Intent; nil until built

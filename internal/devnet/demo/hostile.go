@@ -102,7 +102,9 @@ func (s *scene) honestPayments(ctx context.Context, attacks []hostile.Attack) er
 	return nil
 }
 
-// hostileConfig gathers what a compromised coordinator has, and the keys of honest people who sign an honest request.
+// hostileConfig gathers what a compromised coordinator has, and the keys of honest people who sign an honest request. It has no keys of authorities:
+// attacks on statements alter an EVM transfer that authorities cleared, and the devnet has only bitcoin payments cleared. Package hostile's own tests
+// run them.
 func (s *scene) hostileConfig(inForce *charter.Charter) (hostile.Config, error) {
 	c := hostile.Config{Charter: inForce, Signers: map[canon.Name]string{}, Bitcoin: s.d.Bitcoin.Node(), EVM: s.d.EVM.Node(),
 		Officers: map[canon.Name]approval.Signer{}, Devices: map[canon.Name]tls.Certificate{}}

@@ -41,6 +41,7 @@ func Play(ctx context.Context, d *devnet.Devnet) (*Report, error) {
 		{"A signer dies; the coordinator dies between signed and broadcast", s.faults},
 		{"A new address, its cool-down and its end", s.addressBook},
 		{"Officers change the charter: a veto, a delay, a freeze and its end", s.charterChanges},
+		{"Client assets stay away from the network: a band, its breach and a sweep", s.treasury},
 		{"A hostile coordinator talks to the signers directly", s.hostile},
 	}
 	for i, a := range acts {
@@ -51,6 +52,21 @@ func Play(ctx context.Context, d *devnet.Devnet) (*Report, error) {
 	}
 	s.report.Seconds = seconds(time.Since(begin))
 	return s.report, nil
+}
+
+// Treasury plays that part alone on a fresh devnet, and returns what happened.
+func Treasury(ctx context.Context, d *devnet.Devnet) (*Report, error) {
+	s := &scene{Progress: d.Progress, d: d, report: &Report{Organisation: d.Charter.Organisation().String()}}
+	w, err := newWatcher(d)
+	if err != nil {
+		return s.report, err
+	}
+	defer w.conn.Close()
+	s.w = w
+	if err := s.keysAndAddresses(ctx); err != nil {
+		return s.report, err
+	}
+	return s.report, s.treasury(ctx)
 }
 
 // plan is a withdrawal that a client asks for.

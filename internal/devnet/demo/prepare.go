@@ -13,7 +13,10 @@ import (
 func Prepare(ctx context.Context, d *devnet.Devnet) error {
 	s := &scene{Progress: d.Progress, d: d, report: &Report{}}
 	s.Title("2. A key and funded addresses")
-	return s.keysAndAddresses(ctx)
+	if err := s.keysAndAddresses(ctx); err != nil {
+		return err
+	}
+	return s.stock(ctx)
 }
 
 // Instructions are the commands to try by hand.
@@ -34,6 +37,8 @@ func Instructions(d *devnet.Devnet) string {
 	line("what waits for an officer, and all of it", "%s --config %s inbox\n  %s --config %s show DIGEST", tool, alice.Config, tool, alice.Config)
 	line("approve it, twice", "%s --config %s approve DIGEST\n  %s --config %s approve DIGEST", tool, alice.Config, tool, bob.Config)
 	line("or reject it", "%s --config %s reject DIGEST --reason \"not ours\"", tool, bob.Config)
+	line("how client assets lie in hot, warm and cold wallets, and what would mend it", "%s --config %s treasury show\n  %s --config %s treasury proposals",
+		tool, d.Operator.Config, tool, d.Desk.Config)
 	line("follow everything that happens", "%s --config %s withdrawal watch", tool, d.Auditor.Config)
 	fmt.Fprintf(&b, "Ctrl-C stops everything that this command started.")
 	return b.String()

@@ -14,17 +14,14 @@ import (
 )
 
 func (s *scene) keysAndAddresses(ctx context.Context) error {
-	var key struct {
-		PublicKey string `json:"public_key"`
-	}
-	err := s.Step("distributed key generation among four signers (2 of 4 sign); each seals its share under a key in its token", nil, func() error {
-		return s.d.Strongroom(ctx, s.d.Operator, &key, "keygen", "--key", "hot")
+	err := s.Step("distributed key generation among four signers, hot (2 of 4 sign) and cold (3 of 4); each seals its shares under a key in its token", nil, func() (err error) {
+		s.report.Key, err = s.d.MakeKeys(ctx)
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	s.report.Key = key.PublicKey
-	s.Say("group key %s", key.PublicKey)
+	s.Say("group key %s; of the cold key only addresses are made here, nothing is signed with it", s.report.Key)
 	for _, client := range s.d.Clients {
 		for _, wallet := range []string{"btc-hot", "evm-hot"} {
 			if err := s.address(ctx, client, wallet); err != nil {
@@ -146,6 +143,7 @@ func (s *scene) withdrawals(ctx context.Context) error {
 			return s.denied(ctx, s.plan("beyond the daily limit", 1, d.BTC, "1.9 BTC"), "limit btc-day")
 		},
 		func() error { return s.contractCall(ctx) },
+		func() error { return s.screened(ctx) },
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

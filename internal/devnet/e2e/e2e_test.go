@@ -73,12 +73,12 @@ func checkRows(t *testing.T, report *demo.Report) {
 			t.Errorf("%s: expected a reason, found none", row.Title)
 		}
 	}
-	if states["confirmed"] != 12 || states["rejected"] != 1 || states["denied"] != 6 || states["failed"] != 1 || len(report.Rows) != 20 {
-		t.Errorf("expected 12 confirmed, 1 rejected, 6 denied, 1 failed under a freeze, found %v", states)
+	if states["confirmed"] != 14 || states["rejected"] != 1 || states["denied"] != 7 || states["failed"] != 1 || len(report.Rows) != 23 {
+		t.Errorf("expected 14 confirmed, 1 rejected, 7 denied, 1 failed under a freeze, found %v", states)
 	}
 	// One transaction more than withdrawals confirmed: the honest one among the attacks.
-	if len(report.Transactions) != 13 {
-		t.Errorf("expected 13 transactions, found %d", len(report.Transactions))
+	if len(report.Transactions) != 15 {
+		t.Errorf("expected 15 transactions, found %d", len(report.Transactions))
 	}
 }
 
@@ -119,8 +119,8 @@ func checkNoSecrets(t *testing.T, d *devnet.Devnet) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(secrets) != 4*2+5 {
-		t.Fatalf("expected 13 secrets, found %d", len(secrets))
+	if len(secrets) != 4*2+6 {
+		t.Fatalf("expected 14 secrets, found %d", len(secrets))
 	}
 	for name, text := range d.Texts() {
 		for _, s := range secrets {

@@ -33,7 +33,7 @@ func TestOfficersAgainstCoordinator(t *testing.T) {
 	}
 	defer d.Down()
 	t.Cleanup(func() { logTroubles(t, d) })
-	if err := d.Strongroom(ctx, d.Operator, nil, "keygen", "--key", "hot"); err != nil {
+	if _, err := d.MakeKeys(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.StopCoordinator(); err != nil {

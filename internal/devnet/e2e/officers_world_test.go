@@ -210,7 +210,7 @@ func (w *world) paper(satoshi int64, officers ...canon.Name) (*hostile.Paper, er
 		return nil, err
 	}
 	r.Outputs[0].Amount = canon.Amount(big.NewInt(satoshi).Bytes())
-	rule := policy.Decide(w.build.Charter, &r).Rule
+	rule := policy.Decide(w.build.Charter, policy.FactsOf(&r)).Rule
 	signed, err := hostile.Sign(r, w.build.Client)
 	if err != nil {
 		return nil, err

@@ -29,6 +29,10 @@ type Builder struct {
 	Officers map[canon.Name]approval.Signer
 	Key      func(canon.Name) (guard.GroupKey, bool)
 	Now      func() time.Time
+	// Stating holds the keys of authorities and signers that state facts, each honestly; nil where nobody does.
+	Stating map[canon.Name]ed25519.PrivateKey
+	// Desk is a treasury desk; nil where there is none.
+	Desk approval.Signer
 }
 
 // How long what people sign is valid, in seconds. Until is within the signing time of the rule as well.
@@ -76,7 +80,7 @@ func (b *Builder) source(chain canon.ChainID) (canon.Wallet, canon.Account, erro
 			continue
 		}
 		for _, name := range w.Accounts {
-			if a, ok := b.Charter.Account(name); ok && a.Client == client.Name {
+			if a, ok := b.Charter.Holder(w, name); ok && a.Name == name && a.Client == client.Name {
 				return w, a, nil
 			}
 		}
@@ -135,7 +139,7 @@ func (b *Builder) Request(asset canon.AssetID) (canon.Request, *canon.Rule, erro
 func (b *Builder) raise(r *canon.Request) (*canon.Rule, error) {
 	for n := big.NewInt(10_000); n.BitLen() <= 128; n.Lsh(n, 1) {
 		r.Outputs[0].Amount = canon.Amount(n.Bytes())
-		if v := policy.Decide(b.Charter, r); v.Action == canon.ActionApprove {
+		if v := policy.Decide(b.Charter, policy.Facts{Request: r, Destinations: b.destinations(r)}); v.Action == canon.ActionApprove {
 			return v.Rule, nil
 		}
 	}
@@ -170,7 +174,7 @@ func (b *Builder) Paper(asset canon.AssetID) (*Paper, error) {
 		Intent: canon.Intent{
 			Organisation: r.Organisation, Withdrawal: r.WithdrawalID(), Request: signed, Rule: rule.Name, Quorum: rule.Quorum,
 			CharterNumber: b.Charter.Number(), Charter: b.Charter.Digest(), Mode: canon.Template, FeeCap: r.FeeCap,
-			NotAfter: min(r.NotAfter, r.NotBefore+canon.Time(rule.Expiry), b.Charter.Genesis().NotAfter),
+			NotAfter: min(r.NotAfter, r.NotBefore+canon.Time(rule.Expiry), b.Charter.Genesis().NotAfter), Destinations: b.destinations(&r),
 		},
 	}
 	return p, b.Approve(p)

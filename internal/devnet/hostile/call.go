@@ -35,7 +35,7 @@ func (b *Builder) Call(base *Paper) (*Paper, error) {
 		if err != nil {
 			return nil, err
 		}
-		if policy.Decide(b.Charter, &p.Request).Action == canon.ActionApprove {
+		if policy.Decide(b.Charter, policy.FactsOf(&p.Request)).Action == canon.ActionApprove {
 			return p, nil
 		}
 	}
@@ -75,7 +75,7 @@ func (b *Builder) called(base *Paper, wallet canon.Wallet, call canon.Call) (*Pa
 	}
 	p := base.Clone()
 	p.Request.RequestID, p.Request.Wallet, p.Request.Outputs, p.Request.Call = "hostile-"+hex.EncodeToString(id), wallet.Name, nil, &call
-	if v := policy.Decide(b.Charter, &p.Request); v.Action == canon.ActionApprove {
+	if v := policy.Decide(b.Charter, policy.FactsOf(&p.Request)); v.Action == canon.ActionApprove {
 		p.Intent.Rule, p.Intent.Quorum = v.Rule.Name, v.Rule.Quorum
 		coin, _ := b.Charter.NativeAsset(p.Request.Chain)
 		i := slices.IndexFunc(v.Rule.FeeCaps, func(a canon.AssetAmount) bool { return a.Asset == coin.ID })
@@ -86,7 +86,7 @@ func (b *Builder) called(base *Paper, wallet canon.Wallet, call canon.Call) (*Pa
 		p.Intent.NotAfter = min(p.Request.NotAfter, p.Request.NotBefore+canon.Time(v.Rule.Expiry), b.Charter.Genesis().NotAfter)
 		p.Until = p.Stamp + canon.Time(min(v.Rule.Signing, signingLife))
 	}
-	p.Intent.Withdrawal, p.Intent.FeeCap = p.Request.WithdrawalID(), p.Request.FeeCap
+	p.Intent.Withdrawal, p.Intent.FeeCap, p.Intent.Destinations = p.Request.WithdrawalID(), p.Request.FeeCap, nil
 	var err error
 	if p.Intent.Request, err = Sign(p.Request, b.Client); err != nil {
 		return nil, err

@@ -46,12 +46,14 @@ type Papers struct {
 	Coin    *Paper // the EVM chain's own
 	Token   *Paper
 	Call    *Paper // a contract call that the charter lists; nil where it lists none for the client
+	Stated  *Paper // a transfer of the coin under a rule that rests on statements; nil where there is no such rule, or nobody who states
+	Moved   *Paper // Stated as a move between wallets of one account; nil where no rule lets that happen
 }
 
 // Cases alters the papers in every way that one signer alone can see.
 func (b *Builder) Cases(p Papers) ([]Case, error) {
 	var out []Case
-	for _, alter := range []func(Papers) ([]Case, error){b.invented, b.alteredBitcoin, b.alteredCoin, b.alteredToken, b.disguised, b.agreed, b.alteredCall, b.replayed} {
+	for _, alter := range []func(Papers) ([]Case, error){b.invented, b.alteredBitcoin, b.alteredCoin, b.alteredToken, b.disguised, b.agreed, b.alteredCall, b.replayed, b.misstated} {
 		cases, err := alter(p)
 		if err != nil {
 			return nil, err
@@ -232,10 +234,10 @@ func (b *Builder) replayed(p Papers) ([]Case, error) {
 	}, nil
 }
 
-// ruleWithout returns a rule that asks nobody.
+// ruleWithout returns a rule that asks nobody, neither officers nor authorities.
 func (b *Builder) ruleWithout(not canon.Name) (canon.Rule, error) {
 	for _, r := range b.Charter.Genesis().Rules {
-		if r.Name != not && r.Action == canon.ActionAllow {
+		if r.Name != not && r.Action == canon.ActionAllow && len(r.Clearances) == 0 {
 			return r, nil
 		}
 	}

@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -32,6 +33,10 @@ type Config struct {
 	Bitcoin chain.Bitcoin
 	EVM     chain.EVM
 	Client  approval.Signer
+	// Stating holds the keys of authorities and signers that state facts, and Desk is a treasury desk. Without them the attacks that need those
+	// are left out.
+	Stating map[canon.Name]ed25519.PrivateKey
+	Desk    approval.Signer
 	// Officers approve; there must be enough of them for the rule's quorum.
 	Officers map[canon.Name]approval.Signer
 	// Devices are TLS identities of some of these officers. One of them rejects an intent and tells the signers himself.
@@ -80,7 +85,7 @@ func New(ctx context.Context, config Config) (*Coordinator, error) {
 		config: config, names: slices.Sorted(maps.Keys(config.Signers)), signers: map[canon.Name]pb.SignerServiceClient{},
 		keys: map[canon.Name]guard.GroupKey{},
 	}
-	c.Builder = Builder{Charter: config.Charter, Book: config.Book, Client: config.Client, Officers: config.Officers, Now: time.Now,
+	c.Builder = Builder{Charter: config.Charter, Book: config.Book, Client: config.Client, Officers: config.Officers, Now: time.Now, Stating: config.Stating, Desk: config.Desk,
 		Key: func(n canon.Name) (guard.GroupKey, bool) { k, ok := c.keys[n]; return k, ok }}
 	for _, name := range c.names {
 		conn, err := c.dial(name, config.TLS)

@@ -1,6 +1,7 @@
 // Package hostile is a compromised coordinator, for the demonstration and the end-to-end test. It holds a coordinator's TLS key and all
 // that a coordinator sees, and talks straight to the signers: invented requests, transactions altered after the approvals, contract calls
-// and other forms of transactions in place of payments, replayed and doubled approvals, forged certificates, one intent for two disjoint
+// and other forms of transactions in place of payments, statements that nobody made or that are about something else, addresses that are called an
+// account's own and are not, replayed and doubled approvals, forged certificates, one intent for two disjoint
 // halves of the signers.
 //
 // Client and officers are honest and really sign what they are shown; what a coordinator does with their signatures is the attack.

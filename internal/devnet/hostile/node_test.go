@@ -31,20 +31,23 @@ import (
 	pb "github.com/strongroom/strongroom/proto/strongroom/v1"
 )
 
-// dealt holds the shares of the test organisation, one key for all tests of this package: dealing takes a second.
+// dealt holds the shares of the test organisation by key, the same for all tests of this package: dealing takes a second.
 var dealt struct {
 	sync.Mutex
-	shares []*share.Share
+	shares map[canon.Name][]*share.Share
 }
 
-func shares(t *testing.T, organisation canon.Digest) []*share.Share {
+func shares(t *testing.T, organisation canon.Digest, key canon.Name) []*share.Share {
 	t.Helper()
 	dealt.Lock()
 	defer dealt.Unlock()
 	if dealt.shares == nil {
-		dealt.shares = mpctest.Deal(t, share.Committee{Organisation: organisation, KeyID: "main", Epoch: 1, Threshold: 2, Parties: mpctest.Parties(4)})
+		dealt.shares = map[canon.Name][]*share.Share{}
 	}
-	return dealt.shares
+	if dealt.shares[key] == nil {
+		dealt.shares[key] = mpctest.Deal(t, share.Committee{Organisation: organisation, KeyID: string(key), Epoch: 1, Threshold: 2, Parties: mpctest.Parties(4)})
+	}
+	return dealt.shares[key]
 }
 
 // node is a signer with a share. While it has a weakness, that decides what becomes of the signer's refusals.
@@ -125,13 +128,17 @@ func startNodes(t *testing.T, c *charter.Charter, spoilt canon.Name) (map[canon.
 		if n.spoilt {
 			bad = n
 		}
-		n.open(t, shares(t, c.Organisation())[i], addresses)
+		var own []*share.Share
+		for _, k := range c.Genesis().Keys {
+			own = append(own, shares(t, c.Organisation(), k.ID)[i])
+		}
+		n.open(t, own, addresses)
 		n.serve(t, listeners[s.Name])
 	}
 	return addresses, bad
 }
 
-func (n *node) open(t *testing.T, own *share.Share, addresses map[canon.Name]string) {
+func (n *node) open(t *testing.T, own []*share.Share, addresses map[canon.Name]string) {
 	t.Helper()
 	store, err := share.NewStore(private(t, "shares"), newSealer(t, n.name), n.charter.Organisation(), string(n.name))
 	if err != nil {
@@ -142,8 +149,10 @@ func (n *node) open(t *testing.T, own *share.Share, addresses map[canon.Name]str
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { closeLedger(t, l) })
-	if err := store.SaveShare(t.Context(), own); err != nil {
-		t.Fatal(err)
+	for _, s := range own {
+		if err := store.SaveShare(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
 	}
 	config := signer.Config{
 		Charter: n.charter, Self: n.name, Identity: chartertest.Key(string(n.name)), Shares: store, Ledger: l, Peers: map[canon.Name]string{},

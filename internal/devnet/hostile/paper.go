@@ -37,6 +37,9 @@ func (p *Paper) Clone() *Paper {
 	q := *p
 	q.Request.Outputs = slices.Clone(p.Request.Outputs)
 	q.Intent.Transactions, q.Intent.Inputs = slices.Clone(p.Intent.Transactions), slices.Clone(p.Intent.Inputs)
+	q.Intent.Prices, q.Intent.Attributes = slices.Clone(p.Intent.Prices), slices.Clone(p.Intent.Attributes)
+	q.Intent.Clearances, q.Intent.Balances = slices.Clone(p.Intent.Clearances), slices.Clone(p.Intent.Balances)
+	q.Intent.Destinations = slices.Clone(p.Intent.Destinations)
 	q.Approvals = slices.Clone(p.Approvals)
 	q.Statements = slices.Clone(p.Statements)
 	q.Addresses = slices.Clone(p.Addresses)

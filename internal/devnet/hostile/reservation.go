@@ -36,10 +36,14 @@ func (b *Builder) Reservation(p *Paper) (canon.Reservation, error) {
 		asset = p.Request.Outputs[0].Asset
 	}
 	anchors := p.anchors()
+	charges, err := policy.Charges(b.Charter, &rule, policy.FactsOf(&p.Request), p.Intent.FeeCap)
+	if err != nil {
+		return canon.Reservation{}, err
+	}
 	return canon.Reservation{
 		Organisation: b.Charter.Organisation(), Withdrawal: p.Intent.Withdrawal, Version: p.Version, Intent: intent, Sort: canon.Write,
 		Transactions: []canon.Digest{canon.TransactionDigest(transaction)}, Wallet: wallet.Name, Asset: asset,
-		Charges: policy.Charges(b.Charter, &rule, &p.Request, p.Intent.FeeCap), Anchor: anchors[0], AnchorNumber: 1, Inputs: anchors,
+		Charges: charges, Anchor: anchors[0], AnchorNumber: 1, Inputs: anchors,
 		Stamp: p.Stamp, Until: p.Until, CharterNumber: b.Charter.Number(), Charter: b.Charter.Digest(), Key: key.ID, KeyEpoch: key.Epoch,
 	}, nil
 }

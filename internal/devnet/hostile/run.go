@@ -78,11 +78,20 @@ func (r *run) prepare(ctx context.Context) (Papers, error) {
 	if p.Call, err = r.Call(p.Token); err != nil {
 		return p, err
 	}
+	if p.Stated, err = r.Stated(p.Coin); err != nil {
+		return p, err
+	}
+	if p.Moved, err = r.Moved(p.Stated); err != nil {
+		return p, err
+	}
 	wallet, _ := r.Charter.Wallet(p.Bitcoin.Request.Wallet)
 	key, _ := r.Charter.Key(wallet.Key)
 	r.threshold = int(key.Threshold)
-	if p.Call != nil {
-		if err := r.accepted(p.Call); err != nil {
+	for _, optional := range []*Paper{p.Call, p.Stated, p.Moved} {
+		if optional == nil {
+			continue
+		}
+		if err := r.accepted(optional); err != nil {
 			return p, err
 		}
 	}

@@ -28,7 +28,7 @@ func identity(t *testing.T, name string) tls.Certificate {
 func newConfig(t *testing.T, l *ledgerChain, b *Builder, signers map[canon.Name]string) Config {
 	return Config{
 		Charter: b.Charter, Book: b.Book, TLS: identity(t, "coordinator"), Signers: signers, Bitcoin: l, EVM: evmChain{},
-		Client: b.Client, Officers: b.Officers, Devices: map[canon.Name]tls.Certificate{"alice": identity(t, "alice-device")},
+		Client: b.Client, Officers: b.Officers, Stating: b.Stating, Desk: b.Desk, Devices: map[canon.Name]tls.Certificate{"alice": identity(t, "alice-device")},
 	}
 }
 

@@ -3,9 +3,12 @@ package hostile
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
 	"math/big"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,24 +42,31 @@ func officer(t *testing.T, name string) approval.Signer {
 
 func newBuilder(t *testing.T) *Builder {
 	t.Helper()
-	book, err := book.Build(chartertest.Entries())
+	book, err := book.Build(entries())
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := chartertest.Open(t, genesis())
-	group := guard.GroupKey{ID: "main", Epoch: 1, Public: shares(t, c.Organisation())[0].PublicKey}
+	groups := map[canon.Name]guard.GroupKey{}
+	for _, k := range c.Genesis().Keys {
+		groups[k.ID] = guard.GroupKey{ID: k.ID, Epoch: k.Epoch, Public: shares(t, c.Organisation(), k.ID)[0].PublicKey}
+	}
 	return &Builder{
 		Charter: c, Book: book, Client: approval.NewRawSigner(chartertest.Key("acme")), Now: time.Now,
 		Officers: map[canon.Name]approval.Signer{"alice": officer(t, "alice"), "bob": officer(t, "bob")},
-		Key:      func(n canon.Name) (guard.GroupKey, bool) { return group, n == "main" },
+		Key:      func(n canon.Name) (guard.GroupKey, bool) { k, ok := groups[n]; return k, ok },
+		Stating:  stating(), Desk: approval.NewRawSigner(chartertest.Key("desk")),
 	}
 }
 
 // genesis is the test organisation with contract calls that two officers may approve, one with each kind of argument, and a cold wallet.
 func genesis() canon.Genesis {
 	g := chartertest.Genesis()
+	vault := g.Keys[0]
+	vault.ID = "vault"
+	g.Keys = append(g.Keys, vault)
 	g.Wallets = append(g.Wallets, canon.Wallet{
-		Name: "eth-cold", Label: "ETH cold", Chain: chartertest.EVM, Tier: canon.Cold, Scheme: canon.SchemeMPC, Key: "main", Number: 9, Accounts: []canon.Name{"acme-main"},
+		Name: "eth-cold", Label: "ETH cold", Chain: chartertest.EVM, Tier: canon.Cold, Scheme: canon.SchemeMPC, Key: "vault", Number: 9, Accounts: []canon.Name{"acme-main"},
 	})
 	g.Calls = []canon.CallRule{{
 		Name: "stake", Chain: chartertest.EVM, Contract: bytes.Repeat([]byte{0x77}, 20), Signature: "stake(uint64,address,address,bytes4,bool)",
@@ -65,11 +75,63 @@ func genesis() canon.Genesis {
 			{Allow: canon.ArgumentEqual, Values: [][]byte{append([]byte{1, 2, 3, 4}, make([]byte, 28)...)}}, {Allow: canon.ArgumentAny},
 		},
 	}}
-	rule := g.Rules[2]
-	rule.Name, rule.Calls, rule.Wallets = "calls", []canon.Name{"stake"}, []canon.Name{canon.Any}
+	withStatements(&g)
+	i := slices.IndexFunc(g.Rules, func(r canon.Rule) bool { return r.Name == "large" })
+	rule := g.Rules[i]
+	rule.Name, rule.Calls, rule.Wallets, rule.To = "calls", []canon.Name{"stake"}, []canon.Name{canon.Any}, nil
 	rule.Amounts = rule.Amounts[1:]
 	g.Rules = append(g.Rules, rule)
 	return g
+}
+
+// entries are the test organisation's, those on the EVM chain in a group.
+func entries() []canon.BookEntry {
+	all := chartertest.Entries()
+	for i := range all {
+		if all[i].Chain == chartertest.EVM {
+			all[i].Groups = []canon.Name{"exchanges"}
+		}
+	}
+	return all
+}
+
+// stating are those who state facts in tests.
+func stating() map[canon.Name]ed25519.PrivateKey {
+	keys := map[canon.Name]ed25519.PrivateKey{}
+	for _, name := range []canon.Name{"feed", "rival", "screening", "node-1", "node-2"} {
+		keys[name] = chartertest.Key(string(name))
+	}
+	return keys
+}
+
+// withStatements adds a warm wallet, out of which officers let payments through that are cleared and priced, and rules move assets within an allocation.
+func withStatements(g *canon.Genesis) {
+	tree, err := book.Build(entries())
+	if err != nil {
+		panic(err) // the entries are constants
+	}
+	g.Book.Root, g.Book.Size = tree.Root(), tree.Size()
+	g.Delays.Balances = 300
+	dollars := func(n int64) canon.Amount {
+		return canon.Amount(new(big.Int).Mul(big.NewInt(n), big.NewInt(1e12)).Bytes())
+	}
+	for name, purpose := range map[canon.Name]canon.Purpose{"feed": canon.PurposePrice, "rival": canon.PurposePrice, "screening": canon.PurposeScreening} {
+		g.Authorities = append(g.Authorities, canon.Authority{Name: name, Purpose: purpose, Key: chartertest.Public(string(name))})
+	}
+	slices.SortFunc(g.Authorities, func(a, b canon.Authority) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	g.Prices = append(g.Prices, canon.PriceSource{Asset: chartertest.ETH, Currency: "USD", Authorities: []canon.Name{"feed"}, MaxAge: 300, Min: dollars(2000), Max: dollars(9000)})
+	g.Clients = append(g.Clients, canon.Client{Name: "desk", Label: "Desk", Treasury: true, Keys: []canon.PublicKey{chartertest.Public("desk")}})
+	g.Wallets = append(g.Wallets, canon.Wallet{Name: "eth-warm", Label: "ETH warm", Chain: chartertest.EVM, Tier: canon.Warm, Scheme: canon.SchemeMPC, Key: "main", Number: 10,
+		Accounts: []canon.Name{"acme-main", "beta-main"}})
+	g.Allocation = append(g.Allocation, canon.Allocation{Asset: chartertest.ETH, Tier: canon.Hot, MaxPermill: 500})
+	i := slices.IndexFunc(g.Rules, func(r canon.Rule) bool { return r.Name == "large" })
+	stated, moves := g.Rules[i], g.Rules[i]
+	stated.Name, stated.Wallets, stated.To = "stated", []canon.Name{"eth-warm"}, []canon.Target{{Kind: canon.TargetBook, Name: "exchanges"}}
+	stated.Value, stated.Clearances = &canon.ValueRange{Currency: "USD", Above: canon.AmountOf(1e6), Max: canon.AmountOf(1e10)}, []canon.Name{"screening"}
+	otherwise := func(a canon.AssetAmount) bool { return a.Asset != chartertest.ETH }
+	stated.Amounts = slices.DeleteFunc(slices.Clone(stated.Amounts), otherwise)
+	moves.Name, moves.Wallets, moves.To = "moves", stated.Wallets, []canon.Target{{Kind: canon.TargetWallet, Name: canon.Any}}
+	g.Rules = append([]canon.Rule{stated, moves}, g.Rules...)
 }
 
 // ledgerChain is a Bitcoin chain in memory. What the coordinator does not use panics.

@@ -295,7 +295,7 @@ func FuzzReadRecord(f *testing.F) {
 			t.Errorf("size: expected %d, found %d", len(data), size)
 		}
 		// The chain hides the payloads from random changes: try them by themselves too.
-		for k := kindOpen; k <= kindBook; k++ {
+		for k := kindOpen; k <= kindIntent; k++ {
 			y := newIndex(capped{}.Spends)
 			y.length = min(uint64(k)-1, 1)
 			_ = y.apply(record{kind: k, payload: data})

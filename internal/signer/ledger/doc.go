@@ -14,6 +14,8 @@
 //   - charges count in every limit's window, whatever came of the reservation;
 //   - a statement of an officer is durable before anybody is told so, with the second at which it was first seen, and every COMMITTED after
 //     it was checked against it;
+//   - the second at which an intent whose rule has a delay was first in order is durable before anybody is told to wait, and does not change
+//     while the intent can be signed; it is recorded only for what could be reserved, at most 16 for a wid and 4096 in all that are open;
 //   - amendments of the charter take effect by a record, under the same lock: what is checked at a commitment is checked under the charter
 //     that the last record before it left in force;
 //   - a version of the address book is durable before anybody is told so, with the second at which it was first seen; it is reviewed under the

@@ -21,6 +21,10 @@ const (
 	// MaxStatements is the number of statements of one officer with one verb. Each verb counts by itself, so that whoever stole a key
 	// cannot use up what its owner needs to revoke it.
 	MaxStatements = 10_000
+	// MaxIntents is the number of intents for one withdrawal whose delay is counted.
+	MaxIntents = 16
+	// MaxDelayed is the number of intents of all withdrawals whose delay is counted.
+	MaxDelayed = 4096
 	// MaxNonceGap is how far a nonce may lie beyond the highest that is held for its account.
 	MaxNonceGap = 64
 )
@@ -50,7 +54,7 @@ type Index struct {
 	seen         map[place]uint64    // above it, in the same block of indexes; not on disk
 	nonces       map[string]uint64   // the highest held, by EVM account
 	confirmed    map[keyEpoch][]byte // public keys
-	spends       []policy.Spend
+	spends       Spends
 	spendsOf     func(*charter.Charter, *canon.Reservation) []policy.Spend
 
 	genesis []byte           // encoding; nil: no charter is followed
@@ -61,6 +65,9 @@ type Index struct {
 	// confirmedFreezes are those that the charter in force confirms, each with when it came to do so here.
 	confirmedFreezes map[canon.Digest]canon.Time
 	began            bool
+
+	delayed map[canon.Digest]delayed    // intents whose delay is counted and that nothing was reserved for, by digest
+	waited  map[canon.Digest]canon.Time // since when it was counted, of those that something was reserved for
 
 	book         *book.Versions // nil if the ledger follows no charter
 	bookVersions int            // that were recorded
@@ -119,6 +126,7 @@ func newIndex(spendsOf func(*charter.Charter, *canon.Reservation) []policy.Spend
 		tries: make(map[attempt]int), statements: approval.NewSet(), addresses: make(map[place]uint64), seen: make(map[place]uint64),
 		nonces: make(map[string]uint64), confirmed: make(map[keyEpoch][]byte), spendsOf: spendsOf,
 		noted: make(map[canon.Digest]*noted), freezes: approval.NewSet(),
+		delayed: make(map[canon.Digest]delayed), waited: make(map[canon.Digest]canon.Time), spends: make(Spends),
 	}
 }
 
@@ -153,7 +161,7 @@ func (x *Index) Confirmed(key canon.Name, epoch uint64) ([]byte, bool) {
 	return slices.Clone(public), ok
 }
 
-// Intents returns the encodings of the intents of all withdrawals, in no particular order.
+// Intents returns the encodings of the intents of all withdrawals that something was reserved for, in no particular order and each once.
 func (x *Index) Intents() [][]byte {
 	var all [][]byte
 	for _, w := range x.withdrawals {
@@ -187,7 +195,7 @@ func (x *Index) applyPayload(r record) error {
 		return fmt.Errorf("%w: kind: expected the opening record first and only there, found kind %d", ErrDamaged, r.kind)
 	}
 	switch r.kind {
-	case kindReservation, kindHold, kindSession, kindAddress, kindConfirmed:
+	case kindReservation, kindHold, kindSession, kindAddress, kindConfirmed, kindIntent:
 		x.began = true
 	}
 	switch r.kind {
@@ -219,8 +227,10 @@ func (x *Index) applyPayload(r record) error {
 		return x.applyJoined(r)
 	case kindBook:
 		return x.applyBook(r)
+	case kindIntent:
+		return x.applyIntent(r)
 	}
-	return fmt.Errorf("%w: kind: expected 1 to %d, found %d", ErrDamaged, kindBook, r.kind)
+	return fmt.Errorf("%w: kind: expected 1 to %d, found %d", ErrDamaged, kindIntent, r.kind)
 }
 
 func (x *Index) applyOpen(r record) error {
@@ -300,6 +310,7 @@ func (x *Index) enter(rid canon.Digest, doc *canon.Reservation, intent []byte) *
 	if w == nil {
 		w = &withdrawal{intent: doc.Intent, document: intent, anchor: doc.Anchor, versions: make(map[uint64][]canon.Digest)}
 		x.withdrawals[doc.Withdrawal] = w
+		x.settle(doc.Withdrawal, doc.Intent)
 	}
 	w.count++
 	if _, known := w.versions[doc.Version]; !known {
@@ -313,7 +324,9 @@ func (x *Index) enter(rid canon.Digest, doc *canon.Reservation, intent []byte) *
 			x.nonces[accountKey(a)] = max(x.nonces[accountKey(a)], a.Number)
 		}
 	}
-	x.spends = append(x.spends, x.spendsOf(x.current(), doc)...)
+	for _, s := range x.spendsOf(x.current(), doc) {
+		x.spends.add(s)
+	}
 	return e
 }
 

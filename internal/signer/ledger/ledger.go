@@ -30,7 +30,7 @@ type Limits interface {
 	// Spends returns what the reservation takes from each limit.
 	Spends(c *charter.Charter, r *canon.Reservation) []policy.Spend
 	// Check refuses the reservation if its charges do not fit beside the spends; those of the same withdrawal are among them.
-	Check(c *charter.Charter, r *canon.Reservation, spends []policy.Spend) error
+	Check(c *charter.Charter, r *canon.Reservation, spends Spends) error
 }
 
 // Config says whose ledger to open.

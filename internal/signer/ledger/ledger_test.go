@@ -25,12 +25,16 @@ type capped struct{ cap int64 }
 func (c capped) Spends(_ *charter.Charter, r *canon.Reservation) []policy.Spend {
 	var all []policy.Spend
 	for _, charge := range r.Charges {
-		all = append(all, policy.Spend{Limit: charge.Limit, Amount: charge.Amount.Int(), From: r.Stamp, To: r.Until, Withdrawal: r.Withdrawal})
+		all = append(all, policy.Spend{Limit: charge.Limit, Counter: charge.Counter, Amount: charge.Amount.Int(), From: r.Stamp, To: r.Until, Withdrawal: r.Withdrawal})
 	}
 	return all
 }
 
-func (c capped) Check(_ *charter.Charter, r *canon.Reservation, spends []policy.Spend) error {
+func (c capped) Check(_ *charter.Charter, r *canon.Reservation, recorded Spends) error {
+	var spends []policy.Spend
+	for _, charge := range r.Charges {
+		spends = append(spends, recorded.Since(charge, 0)...)
+	}
 	sum, largest := new(big.Int), map[canon.Digest]*big.Int{}
 	for _, s := range append(slices.Clone(spends), c.Spends(nil, r)...) {
 		if m := largest[s.Withdrawal]; m == nil || m.Cmp(s.Amount) < 0 {

@@ -62,6 +62,7 @@ const (
 	kindHeld        kind = 12
 	kindJoined      kind = 13
 	kindBook        kind = 14
+	kindIntent      kind = 15
 )
 
 // record is one entry; hash covers everything before it in the file.
@@ -147,6 +148,13 @@ type (
 	bookRecord struct {
 		Update []byte     `cbor:"1,keyasint"` // encoding of canon.BookUpdate
 		Seen   canon.Time `cbor:"2,keyasint"`
+	}
+	// intentRecord names an intent whose rule has a delay, when everything else was in order for the first time: the delay counts from Seen, here.
+	intentRecord struct {
+		Intent     canon.Digest `cbor:"1,keyasint"` // of the intent
+		Withdrawal canon.Digest `cbor:"2,keyasint"`
+		Seen       canon.Time   `cbor:"3,keyasint"`
+		End        canon.Time   `cbor:"4,keyasint"` // the intent's NotAfter: nobody needs the record after it
 	}
 )
 

@@ -49,7 +49,7 @@ func Genesis() canon.Genesis {
 		Version: 1, Label: "Test organisation", Salt: canon.Digest{1}, NotBefore: 1000, NotAfter: 2_000_000_000,
 		Roster:      canon.Roster{Quorum: 3, Faults: 1},
 		Coordinator: []canon.Coordinator{{Name: "coordinator", TLS: Public("coordinator")}},
-		Delays:      canon.Delays{Loosening: 86400, Unfreeze: 3600, FreezeLapse: 259200, BookCooldown: 86400, ClockSkew: 10},
+		Delays:      canon.Delays{Loosening: 86400, Unfreeze: 3600, FreezeLapse: 259200, BookCooldown: 86400, ClockSkew: 10, Balances: 300},
 		Authorities: []canon.Authority{{Name: "prices", Purpose: canon.PurposePrice, Key: Public("prices")}},
 		Recovery:    [][]byte{SSH("recovery")},
 		Amendment:   canon.Quorum{AnyOf: [][]canon.Part{{{Group: "officers", Count: 2}}}},
@@ -114,6 +114,7 @@ func assets(g *canon.Genesis) {
 
 func rules(g *canon.Genesis) {
 	all := []canon.Name{canon.Any}
+	toBook := []canon.Target{{Kind: canon.TargetBook}}
 	amount := func(id canon.AssetID, n uint64) canon.AssetAmount {
 		return canon.AssetAmount{Asset: id, Amount: canon.AmountOf(n)}
 	}
@@ -122,15 +123,15 @@ func rules(g *canon.Genesis) {
 	g.Rules = []canon.Rule{
 		{
 			Name: "house-blocked", Clients: []canon.Name{"house"}, Accounts: all, Wallets: all, Action: canon.ActionDeny,
-			Amounts: []canon.AssetAmount{amount(BTC, 1<<60)},
+			To: toBook, Amounts: []canon.AssetAmount{amount(BTC, 1<<60)},
 		},
 		{
-			Name: "small", Clients: all, Accounts: []canon.Name{"acme-main", "beta-main"}, Wallets: []canon.Name{"btc-hot", "eth-hot"}, Action: canon.ActionAllow,
+			Name: "small", Clients: all, Accounts: []canon.Name{"acme-main", "beta-main"}, Wallets: []canon.Name{"btc-hot", "eth-hot"}, Action: canon.ActionAllow, To: toBook,
 			Amounts: []canon.AssetAmount{amount(BTC, 10_000_000), amount(ETH, 1e18), amount(USD, 1_000_000_000)},
 			Expiry:  3600, Signing: 600, FeeCaps: fees, Limits: limits,
 		},
 		{
-			Name: "large", Clients: all, Accounts: all, Wallets: []canon.Name{"btc-hot", "eth-hot"}, Action: canon.ActionApprove,
+			Name: "large", Clients: all, Accounts: all, Wallets: []canon.Name{"btc-hot", "eth-hot"}, Action: canon.ActionApprove, To: toBook,
 			Amounts: []canon.AssetAmount{amount(BTC, 1_000_000_000), amount(ETH, 10e18), amount(USD, 100_000_000_000)},
 			Quorum: canon.Quorum{AnyOf: [][]canon.Part{
 				{{Group: "officers", Count: 2}},

@@ -512,10 +512,12 @@ func (x *Refusal) GetFound() string {
 }
 
 type CreateWithdrawalRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Request       *Signed                `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Request *Signed                `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	// IVMS101 data in JSON for travel-rule authorities, of which the request has the SHA-256; empty without any. It is kept apart from the log.
+	TravelRuleData []byte `protobuf:"bytes,2,opt,name=travel_rule_data,json=travelRuleData,proto3" json:"travel_rule_data,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateWithdrawalRequest) Reset() {
@@ -551,6 +553,13 @@ func (*CreateWithdrawalRequest) Descriptor() ([]byte, []int) {
 func (x *CreateWithdrawalRequest) GetRequest() *Signed {
 	if x != nil {
 		return x.Request
+	}
+	return nil
+}
+
+func (x *CreateWithdrawalRequest) GetTravelRuleData() []byte {
+	if x != nil {
+		return x.TravelRuleData
 	}
 	return nil
 }
@@ -2465,9 +2474,10 @@ const file_strongroom_v1_custody_proto_rawDesc = "" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x1a\n" +
 	"\bexpected\x18\x03 \x01(\tR\bexpected\x12\x14\n" +
-	"\x05found\x18\x04 \x01(\tR\x05found\"J\n" +
+	"\x05found\x18\x04 \x01(\tR\x05found\"t\n" +
 	"\x17CreateWithdrawalRequest\x12/\n" +
-	"\arequest\x18\x01 \x01(\v2\x15.strongroom.v1.SignedR\arequest\"*\n" +
+	"\arequest\x18\x01 \x01(\v2\x15.strongroom.v1.SignedR\arequest\x12(\n" +
+	"\x10travel_rule_data\x18\x02 \x01(\fR\x0etravelRuleData\"*\n" +
 	"\x14GetWithdrawalRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"j\n" +
 	"\x16ListWithdrawalsRequest\x12\x1b\n" +

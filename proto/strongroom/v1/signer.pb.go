@@ -25,6 +25,94 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type StateBalancesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Chain         string                 `protobuf:"bytes,1,opt,name=chain,proto3" json:"chain,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StateBalancesRequest) Reset() {
+	*x = StateBalancesRequest{}
+	mi := &file_strongroom_v1_signer_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StateBalancesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StateBalancesRequest) ProtoMessage() {}
+
+func (x *StateBalancesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_strongroom_v1_signer_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StateBalancesRequest.ProtoReflect.Descriptor instead.
+func (*StateBalancesRequest) Descriptor() ([]byte, []int) {
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *StateBalancesRequest) GetChain() string {
+	if x != nil {
+		return x.Chain
+	}
+	return ""
+}
+
+type StateBalancesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Balances      *Signed                `protobuf:"bytes,1,opt,name=balances,proto3" json:"balances,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StateBalancesResponse) Reset() {
+	*x = StateBalancesResponse{}
+	mi := &file_strongroom_v1_signer_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StateBalancesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StateBalancesResponse) ProtoMessage() {}
+
+func (x *StateBalancesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_strongroom_v1_signer_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StateBalancesResponse.ProtoReflect.Descriptor instead.
+func (*StateBalancesResponse) Descriptor() ([]byte, []int) {
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *StateBalancesResponse) GetBalances() *Signed {
+	if x != nil {
+		return x.Balances
+	}
+	return nil
+}
+
 type GetSignerStatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -33,7 +121,7 @@ type GetSignerStatusRequest struct {
 
 func (x *GetSignerStatusRequest) Reset() {
 	*x = GetSignerStatusRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[0]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -45,7 +133,7 @@ func (x *GetSignerStatusRequest) String() string {
 func (*GetSignerStatusRequest) ProtoMessage() {}
 
 func (x *GetSignerStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[0]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -58,7 +146,7 @@ func (x *GetSignerStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSignerStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetSignerStatusRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{0}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{2}
 }
 
 type GetSignerStatusResponse struct {
@@ -76,7 +164,7 @@ type GetSignerStatusResponse struct {
 
 func (x *GetSignerStatusResponse) Reset() {
 	*x = GetSignerStatusResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[1]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -88,7 +176,7 @@ func (x *GetSignerStatusResponse) String() string {
 func (*GetSignerStatusResponse) ProtoMessage() {}
 
 func (x *GetSignerStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[1]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -101,7 +189,7 @@ func (x *GetSignerStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSignerStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetSignerStatusResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{1}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GetSignerStatusResponse) GetStatus() *SignerStatus {
@@ -147,7 +235,7 @@ type Freeze struct {
 
 func (x *Freeze) Reset() {
 	*x = Freeze{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[2]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -159,7 +247,7 @@ func (x *Freeze) String() string {
 func (*Freeze) ProtoMessage() {}
 
 func (x *Freeze) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[2]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -172,7 +260,7 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
 func (*Freeze) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{2}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Freeze) GetOfficer() string {
@@ -215,7 +303,7 @@ type ReserveRequest struct {
 
 func (x *ReserveRequest) Reset() {
 	*x = ReserveRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[3]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -227,7 +315,7 @@ func (x *ReserveRequest) String() string {
 func (*ReserveRequest) ProtoMessage() {}
 
 func (x *ReserveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[3]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -240,7 +328,7 @@ func (x *ReserveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReserveRequest.ProtoReflect.Descriptor instead.
 func (*ReserveRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{3}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ReserveRequest) GetEvidence() []byte {
@@ -266,7 +354,7 @@ type ReserveResponse struct {
 
 func (x *ReserveResponse) Reset() {
 	*x = ReserveResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[4]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -278,7 +366,7 @@ func (x *ReserveResponse) String() string {
 func (*ReserveResponse) ProtoMessage() {}
 
 func (x *ReserveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[4]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -291,7 +379,7 @@ func (x *ReserveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReserveResponse.ProtoReflect.Descriptor instead.
 func (*ReserveResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{4}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ReserveResponse) GetAck() *Signed {
@@ -316,7 +404,7 @@ type SignRequest struct {
 
 func (x *SignRequest) Reset() {
 	*x = SignRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[5]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -328,7 +416,7 @@ func (x *SignRequest) String() string {
 func (*SignRequest) ProtoMessage() {}
 
 func (x *SignRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[5]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -341,7 +429,7 @@ func (x *SignRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignRequest.ProtoReflect.Descriptor instead.
 func (*SignRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{5}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SignRequest) GetEvidence() []byte {
@@ -384,7 +472,7 @@ type SignResponse struct {
 
 func (x *SignResponse) Reset() {
 	*x = SignResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[6]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -396,7 +484,7 @@ func (x *SignResponse) String() string {
 func (*SignResponse) ProtoMessage() {}
 
 func (x *SignResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[6]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -409,7 +497,7 @@ func (x *SignResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignResponse.ProtoReflect.Descriptor instead.
 func (*SignResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{6}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SignResponse) GetSignatures() [][]byte {
@@ -438,7 +526,7 @@ type AttestAddressRequest struct {
 
 func (x *AttestAddressRequest) Reset() {
 	*x = AttestAddressRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[7]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -450,7 +538,7 @@ func (x *AttestAddressRequest) String() string {
 func (*AttestAddressRequest) ProtoMessage() {}
 
 func (x *AttestAddressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[7]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -463,7 +551,7 @@ func (x *AttestAddressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttestAddressRequest.ProtoReflect.Descriptor instead.
 func (*AttestAddressRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{7}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AttestAddressRequest) GetWallet() string {
@@ -503,7 +591,7 @@ type AttestAddressResponse struct {
 
 func (x *AttestAddressResponse) Reset() {
 	*x = AttestAddressResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[8]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -515,7 +603,7 @@ func (x *AttestAddressResponse) String() string {
 func (*AttestAddressResponse) ProtoMessage() {}
 
 func (x *AttestAddressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[8]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -528,7 +616,7 @@ func (x *AttestAddressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttestAddressResponse.ProtoReflect.Descriptor instead.
 func (*AttestAddressResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{8}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AttestAddressResponse) GetAttestation() *Signed {
@@ -548,7 +636,7 @@ type GetCertificateRequest struct {
 
 func (x *GetCertificateRequest) Reset() {
 	*x = GetCertificateRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[9]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -560,7 +648,7 @@ func (x *GetCertificateRequest) String() string {
 func (*GetCertificateRequest) ProtoMessage() {}
 
 func (x *GetCertificateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[9]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -573,7 +661,7 @@ func (x *GetCertificateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCertificateRequest.ProtoReflect.Descriptor instead.
 func (*GetCertificateRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{9}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetCertificateRequest) GetName() string {
@@ -593,7 +681,7 @@ type GetCertificateResponse struct {
 
 func (x *GetCertificateResponse) Reset() {
 	*x = GetCertificateResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[10]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -605,7 +693,7 @@ func (x *GetCertificateResponse) String() string {
 func (*GetCertificateResponse) ProtoMessage() {}
 
 func (x *GetCertificateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[10]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -618,7 +706,7 @@ func (x *GetCertificateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCertificateResponse.ProtoReflect.Descriptor instead.
 func (*GetCertificateResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{10}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetCertificateResponse) GetCertificate() []byte {
@@ -639,7 +727,7 @@ type JoinKeygenRequest struct {
 
 func (x *JoinKeygenRequest) Reset() {
 	*x = JoinKeygenRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[11]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -651,7 +739,7 @@ func (x *JoinKeygenRequest) String() string {
 func (*JoinKeygenRequest) ProtoMessage() {}
 
 func (x *JoinKeygenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[11]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -664,7 +752,7 @@ func (x *JoinKeygenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinKeygenRequest.ProtoReflect.Descriptor instead.
 func (*JoinKeygenRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{11}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *JoinKeygenRequest) GetKey() string {
@@ -690,7 +778,7 @@ type JoinKeygenResponse struct {
 
 func (x *JoinKeygenResponse) Reset() {
 	*x = JoinKeygenResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[12]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -702,7 +790,7 @@ func (x *JoinKeygenResponse) String() string {
 func (*JoinKeygenResponse) ProtoMessage() {}
 
 func (x *JoinKeygenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[12]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -715,7 +803,7 @@ func (x *JoinKeygenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinKeygenResponse.ProtoReflect.Descriptor instead.
 func (*JoinKeygenResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{12}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *JoinKeygenResponse) GetKey() *KeyStatus {
@@ -734,7 +822,7 @@ type SubmitSignerStatementRequest struct {
 
 func (x *SubmitSignerStatementRequest) Reset() {
 	*x = SubmitSignerStatementRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[13]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -746,7 +834,7 @@ func (x *SubmitSignerStatementRequest) String() string {
 func (*SubmitSignerStatementRequest) ProtoMessage() {}
 
 func (x *SubmitSignerStatementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[13]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -759,7 +847,7 @@ func (x *SubmitSignerStatementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSignerStatementRequest.ProtoReflect.Descriptor instead.
 func (*SubmitSignerStatementRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{13}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SubmitSignerStatementRequest) GetStatement() *Signed {
@@ -779,7 +867,7 @@ type SubmitSignerStatementResponse struct {
 
 func (x *SubmitSignerStatementResponse) Reset() {
 	*x = SubmitSignerStatementResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[14]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -791,7 +879,7 @@ func (x *SubmitSignerStatementResponse) String() string {
 func (*SubmitSignerStatementResponse) ProtoMessage() {}
 
 func (x *SubmitSignerStatementResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[14]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -804,7 +892,7 @@ func (x *SubmitSignerStatementResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSignerStatementResponse.ProtoReflect.Descriptor instead.
 func (*SubmitSignerStatementResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{14}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SubmitSignerStatementResponse) GetSigner() string {
@@ -826,7 +914,7 @@ type ListStatementsRequest struct {
 
 func (x *ListStatementsRequest) Reset() {
 	*x = ListStatementsRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[15]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -838,7 +926,7 @@ func (x *ListStatementsRequest) String() string {
 func (*ListStatementsRequest) ProtoMessage() {}
 
 func (x *ListStatementsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[15]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -851,7 +939,7 @@ func (x *ListStatementsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStatementsRequest.ProtoReflect.Descriptor instead.
 func (*ListStatementsRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{15}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListStatementsRequest) GetPageSize() uint32 {
@@ -880,7 +968,7 @@ type ListStatementsResponse struct {
 
 func (x *ListStatementsResponse) Reset() {
 	*x = ListStatementsResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[16]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -892,7 +980,7 @@ func (x *ListStatementsResponse) String() string {
 func (*ListStatementsResponse) ProtoMessage() {}
 
 func (x *ListStatementsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[16]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -905,7 +993,7 @@ func (x *ListStatementsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStatementsResponse.ProtoReflect.Descriptor instead.
 func (*ListStatementsResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{16}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListStatementsResponse) GetStatements() []*RecordedStatement {
@@ -933,7 +1021,7 @@ type RecordedStatement struct {
 
 func (x *RecordedStatement) Reset() {
 	*x = RecordedStatement{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[17]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -945,7 +1033,7 @@ func (x *RecordedStatement) String() string {
 func (*RecordedStatement) ProtoMessage() {}
 
 func (x *RecordedStatement) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[17]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -958,7 +1046,7 @@ func (x *RecordedStatement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordedStatement.ProtoReflect.Descriptor instead.
 func (*RecordedStatement) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{17}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RecordedStatement) GetStatement() *Signed {
@@ -983,7 +1071,7 @@ type ListSeenIntentsRequest struct {
 
 func (x *ListSeenIntentsRequest) Reset() {
 	*x = ListSeenIntentsRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[18]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -995,7 +1083,7 @@ func (x *ListSeenIntentsRequest) String() string {
 func (*ListSeenIntentsRequest) ProtoMessage() {}
 
 func (x *ListSeenIntentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[18]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1008,7 +1096,7 @@ func (x *ListSeenIntentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSeenIntentsRequest.ProtoReflect.Descriptor instead.
 func (*ListSeenIntentsRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{18}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{20}
 }
 
 type ListSeenIntentsResponse struct {
@@ -1020,7 +1108,7 @@ type ListSeenIntentsResponse struct {
 
 func (x *ListSeenIntentsResponse) Reset() {
 	*x = ListSeenIntentsResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[19]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1032,7 +1120,7 @@ func (x *ListSeenIntentsResponse) String() string {
 func (*ListSeenIntentsResponse) ProtoMessage() {}
 
 func (x *ListSeenIntentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[19]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1045,7 +1133,7 @@ func (x *ListSeenIntentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSeenIntentsResponse.ProtoReflect.Descriptor instead.
 func (*ListSeenIntentsResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{19}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListSeenIntentsResponse) GetIntents() [][]byte {
@@ -1068,7 +1156,7 @@ type Frame struct {
 
 func (x *Frame) Reset() {
 	*x = Frame{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[20]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1080,7 +1168,7 @@ func (x *Frame) String() string {
 func (*Frame) ProtoMessage() {}
 
 func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[20]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1093,7 +1181,7 @@ func (x *Frame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frame.ProtoReflect.Descriptor instead.
 func (*Frame) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{20}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Frame) GetEnvelope() []byte {
@@ -1126,7 +1214,7 @@ type DeliverResponse struct {
 
 func (x *DeliverResponse) Reset() {
 	*x = DeliverResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[21]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1138,7 +1226,7 @@ func (x *DeliverResponse) String() string {
 func (*DeliverResponse) ProtoMessage() {}
 
 func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[21]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1151,7 +1239,7 @@ func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverResponse.ProtoReflect.Descriptor instead.
 func (*DeliverResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{21}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DeliverResponse) GetAccepted() uint64 {
@@ -1171,7 +1259,7 @@ type ShareStatementsRequest struct {
 
 func (x *ShareStatementsRequest) Reset() {
 	*x = ShareStatementsRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[22]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1183,7 +1271,7 @@ func (x *ShareStatementsRequest) String() string {
 func (*ShareStatementsRequest) ProtoMessage() {}
 
 func (x *ShareStatementsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[22]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1196,7 +1284,7 @@ func (x *ShareStatementsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareStatementsRequest.ProtoReflect.Descriptor instead.
 func (*ShareStatementsRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{22}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ShareStatementsRequest) GetStatements() []*Signed {
@@ -1216,7 +1304,7 @@ type ShareStatementsResponse struct {
 
 func (x *ShareStatementsResponse) Reset() {
 	*x = ShareStatementsResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[23]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1228,7 +1316,7 @@ func (x *ShareStatementsResponse) String() string {
 func (*ShareStatementsResponse) ProtoMessage() {}
 
 func (x *ShareStatementsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[23]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1241,7 +1329,7 @@ func (x *ShareStatementsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareStatementsResponse.ProtoReflect.Descriptor instead.
 func (*ShareStatementsResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{23}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ShareStatementsResponse) GetRecorded() uint32 {
@@ -1263,7 +1351,7 @@ type CompareStatementsRequest struct {
 
 func (x *CompareStatementsRequest) Reset() {
 	*x = CompareStatementsRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[24]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1275,7 +1363,7 @@ func (x *CompareStatementsRequest) String() string {
 func (*CompareStatementsRequest) ProtoMessage() {}
 
 func (x *CompareStatementsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[24]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1288,7 +1376,7 @@ func (x *CompareStatementsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareStatementsRequest.ProtoReflect.Descriptor instead.
 func (*CompareStatementsRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{24}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CompareStatementsRequest) GetSet() []byte {
@@ -1318,7 +1406,7 @@ type CompareStatementsResponse struct {
 
 func (x *CompareStatementsResponse) Reset() {
 	*x = CompareStatementsResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[25]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1330,7 +1418,7 @@ func (x *CompareStatementsResponse) String() string {
 func (*CompareStatementsResponse) ProtoMessage() {}
 
 func (x *CompareStatementsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[25]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1343,7 +1431,7 @@ func (x *CompareStatementsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareStatementsResponse.ProtoReflect.Descriptor instead.
 func (*CompareStatementsResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{25}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CompareStatementsResponse) GetSame() bool {
@@ -1377,7 +1465,7 @@ type FetchStatementsRequest struct {
 
 func (x *FetchStatementsRequest) Reset() {
 	*x = FetchStatementsRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[26]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1389,7 +1477,7 @@ func (x *FetchStatementsRequest) String() string {
 func (*FetchStatementsRequest) ProtoMessage() {}
 
 func (x *FetchStatementsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[26]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1402,7 +1490,7 @@ func (x *FetchStatementsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchStatementsRequest.ProtoReflect.Descriptor instead.
 func (*FetchStatementsRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{26}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *FetchStatementsRequest) GetStatements() [][]byte {
@@ -1421,7 +1509,7 @@ type FetchStatementsResponse struct {
 
 func (x *FetchStatementsResponse) Reset() {
 	*x = FetchStatementsResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[27]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1433,7 +1521,7 @@ func (x *FetchStatementsResponse) String() string {
 func (*FetchStatementsResponse) ProtoMessage() {}
 
 func (x *FetchStatementsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[27]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1446,7 +1534,7 @@ func (x *FetchStatementsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchStatementsResponse.ProtoReflect.Descriptor instead.
 func (*FetchStatementsResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{27}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *FetchStatementsResponse) GetStatements() []*Signed {
@@ -1460,7 +1548,11 @@ var File_strongroom_v1_signer_proto protoreflect.FileDescriptor
 
 const file_strongroom_v1_signer_proto_rawDesc = "" +
 	"\n" +
-	"\x1astrongroom/v1/signer.proto\x12\rstrongroom.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bstrongroom/v1/custody.proto\"\x18\n" +
+	"\x1astrongroom/v1/signer.proto\x12\rstrongroom.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bstrongroom/v1/custody.proto\",\n" +
+	"\x14StateBalancesRequest\x12\x14\n" +
+	"\x05chain\x18\x01 \x01(\tR\x05chain\"J\n" +
+	"\x15StateBalancesResponse\x121\n" +
+	"\bbalances\x18\x01 \x01(\v2\x15.strongroom.v1.SignedR\bbalances\"\x18\n" +
 	"\x16GetSignerStatusRequest\"\xc0\x01\n" +
 	"\x17GetSignerStatusResponse\x123\n" +
 	"\x06status\x18\x01 \x01(\v2\x1b.strongroom.v1.SignerStatusR\x06status\x12)\n" +
@@ -1552,7 +1644,7 @@ const file_strongroom_v1_signer_proto_rawDesc = "" +
 	"\x17FetchStatementsResponse\x125\n" +
 	"\n" +
 	"statements\x18\x01 \x03(\v2\x15.strongroom.v1.SignedR\n" +
-	"statements2\x8a\x04\n" +
+	"statements2\xe6\x04\n" +
 	"\rSignerService\x12`\n" +
 	"\x0fGetSignerStatus\x12%.strongroom.v1.GetSignerStatusRequest\x1a&.strongroom.v1.GetSignerStatusResponse\x12H\n" +
 	"\aReserve\x12\x1d.strongroom.v1.ReserveRequest\x1a\x1e.strongroom.v1.ReserveResponse\x12?\n" +
@@ -1560,7 +1652,8 @@ const file_strongroom_v1_signer_proto_rawDesc = "" +
 	"\rAttestAddress\x12#.strongroom.v1.AttestAddressRequest\x1a$.strongroom.v1.AttestAddressResponse\x12]\n" +
 	"\x0eGetCertificate\x12$.strongroom.v1.GetCertificateRequest\x1a%.strongroom.v1.GetCertificateResponse\x12Q\n" +
 	"\n" +
-	"JoinKeygen\x12 .strongroom.v1.JoinKeygenRequest\x1a!.strongroom.v1.JoinKeygenResponse2\xc5\x02\n" +
+	"JoinKeygen\x12 .strongroom.v1.JoinKeygenRequest\x1a!.strongroom.v1.JoinKeygenResponse\x12Z\n" +
+	"\rStateBalances\x12#.strongroom.v1.StateBalancesRequest\x1a$.strongroom.v1.StateBalancesResponse2\xc5\x02\n" +
 	"\x0eOfficerService\x12r\n" +
 	"\x15SubmitSignerStatement\x12+.strongroom.v1.SubmitSignerStatementRequest\x1a,.strongroom.v1.SubmitSignerStatementResponse\x12]\n" +
 	"\x0eListStatements\x12$.strongroom.v1.ListStatementsRequest\x1a%.strongroom.v1.ListStatementsResponse\x12`\n" +
@@ -1583,86 +1676,91 @@ func file_strongroom_v1_signer_proto_rawDescGZIP() []byte {
 	return file_strongroom_v1_signer_proto_rawDescData
 }
 
-var file_strongroom_v1_signer_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_strongroom_v1_signer_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_strongroom_v1_signer_proto_goTypes = []any{
-	(*GetSignerStatusRequest)(nil),        // 0: strongroom.v1.GetSignerStatusRequest
-	(*GetSignerStatusResponse)(nil),       // 1: strongroom.v1.GetSignerStatusResponse
-	(*Freeze)(nil),                        // 2: strongroom.v1.Freeze
-	(*ReserveRequest)(nil),                // 3: strongroom.v1.ReserveRequest
-	(*ReserveResponse)(nil),               // 4: strongroom.v1.ReserveResponse
-	(*SignRequest)(nil),                   // 5: strongroom.v1.SignRequest
-	(*SignResponse)(nil),                  // 6: strongroom.v1.SignResponse
-	(*AttestAddressRequest)(nil),          // 7: strongroom.v1.AttestAddressRequest
-	(*AttestAddressResponse)(nil),         // 8: strongroom.v1.AttestAddressResponse
-	(*GetCertificateRequest)(nil),         // 9: strongroom.v1.GetCertificateRequest
-	(*GetCertificateResponse)(nil),        // 10: strongroom.v1.GetCertificateResponse
-	(*JoinKeygenRequest)(nil),             // 11: strongroom.v1.JoinKeygenRequest
-	(*JoinKeygenResponse)(nil),            // 12: strongroom.v1.JoinKeygenResponse
-	(*SubmitSignerStatementRequest)(nil),  // 13: strongroom.v1.SubmitSignerStatementRequest
-	(*SubmitSignerStatementResponse)(nil), // 14: strongroom.v1.SubmitSignerStatementResponse
-	(*ListStatementsRequest)(nil),         // 15: strongroom.v1.ListStatementsRequest
-	(*ListStatementsResponse)(nil),        // 16: strongroom.v1.ListStatementsResponse
-	(*RecordedStatement)(nil),             // 17: strongroom.v1.RecordedStatement
-	(*ListSeenIntentsRequest)(nil),        // 18: strongroom.v1.ListSeenIntentsRequest
-	(*ListSeenIntentsResponse)(nil),       // 19: strongroom.v1.ListSeenIntentsResponse
-	(*Frame)(nil),                         // 20: strongroom.v1.Frame
-	(*DeliverResponse)(nil),               // 21: strongroom.v1.DeliverResponse
-	(*ShareStatementsRequest)(nil),        // 22: strongroom.v1.ShareStatementsRequest
-	(*ShareStatementsResponse)(nil),       // 23: strongroom.v1.ShareStatementsResponse
-	(*CompareStatementsRequest)(nil),      // 24: strongroom.v1.CompareStatementsRequest
-	(*CompareStatementsResponse)(nil),     // 25: strongroom.v1.CompareStatementsResponse
-	(*FetchStatementsRequest)(nil),        // 26: strongroom.v1.FetchStatementsRequest
-	(*FetchStatementsResponse)(nil),       // 27: strongroom.v1.FetchStatementsResponse
-	(*SignerStatus)(nil),                  // 28: strongroom.v1.SignerStatus
-	(*timestamppb.Timestamp)(nil),         // 29: google.protobuf.Timestamp
+	(*StateBalancesRequest)(nil),          // 0: strongroom.v1.StateBalancesRequest
+	(*StateBalancesResponse)(nil),         // 1: strongroom.v1.StateBalancesResponse
+	(*GetSignerStatusRequest)(nil),        // 2: strongroom.v1.GetSignerStatusRequest
+	(*GetSignerStatusResponse)(nil),       // 3: strongroom.v1.GetSignerStatusResponse
+	(*Freeze)(nil),                        // 4: strongroom.v1.Freeze
+	(*ReserveRequest)(nil),                // 5: strongroom.v1.ReserveRequest
+	(*ReserveResponse)(nil),               // 6: strongroom.v1.ReserveResponse
+	(*SignRequest)(nil),                   // 7: strongroom.v1.SignRequest
+	(*SignResponse)(nil),                  // 8: strongroom.v1.SignResponse
+	(*AttestAddressRequest)(nil),          // 9: strongroom.v1.AttestAddressRequest
+	(*AttestAddressResponse)(nil),         // 10: strongroom.v1.AttestAddressResponse
+	(*GetCertificateRequest)(nil),         // 11: strongroom.v1.GetCertificateRequest
+	(*GetCertificateResponse)(nil),        // 12: strongroom.v1.GetCertificateResponse
+	(*JoinKeygenRequest)(nil),             // 13: strongroom.v1.JoinKeygenRequest
+	(*JoinKeygenResponse)(nil),            // 14: strongroom.v1.JoinKeygenResponse
+	(*SubmitSignerStatementRequest)(nil),  // 15: strongroom.v1.SubmitSignerStatementRequest
+	(*SubmitSignerStatementResponse)(nil), // 16: strongroom.v1.SubmitSignerStatementResponse
+	(*ListStatementsRequest)(nil),         // 17: strongroom.v1.ListStatementsRequest
+	(*ListStatementsResponse)(nil),        // 18: strongroom.v1.ListStatementsResponse
+	(*RecordedStatement)(nil),             // 19: strongroom.v1.RecordedStatement
+	(*ListSeenIntentsRequest)(nil),        // 20: strongroom.v1.ListSeenIntentsRequest
+	(*ListSeenIntentsResponse)(nil),       // 21: strongroom.v1.ListSeenIntentsResponse
+	(*Frame)(nil),                         // 22: strongroom.v1.Frame
+	(*DeliverResponse)(nil),               // 23: strongroom.v1.DeliverResponse
+	(*ShareStatementsRequest)(nil),        // 24: strongroom.v1.ShareStatementsRequest
+	(*ShareStatementsResponse)(nil),       // 25: strongroom.v1.ShareStatementsResponse
+	(*CompareStatementsRequest)(nil),      // 26: strongroom.v1.CompareStatementsRequest
+	(*CompareStatementsResponse)(nil),     // 27: strongroom.v1.CompareStatementsResponse
+	(*FetchStatementsRequest)(nil),        // 28: strongroom.v1.FetchStatementsRequest
+	(*FetchStatementsResponse)(nil),       // 29: strongroom.v1.FetchStatementsResponse
 	(*Signed)(nil),                        // 30: strongroom.v1.Signed
-	(*KeyStatus)(nil),                     // 31: strongroom.v1.KeyStatus
+	(*SignerStatus)(nil),                  // 31: strongroom.v1.SignerStatus
+	(*timestamppb.Timestamp)(nil),         // 32: google.protobuf.Timestamp
+	(*KeyStatus)(nil),                     // 33: strongroom.v1.KeyStatus
 }
 var file_strongroom_v1_signer_proto_depIdxs = []int32{
-	28, // 0: strongroom.v1.GetSignerStatusResponse.status:type_name -> strongroom.v1.SignerStatus
-	2,  // 1: strongroom.v1.GetSignerStatusResponse.freezes:type_name -> strongroom.v1.Freeze
-	29, // 2: strongroom.v1.Freeze.since:type_name -> google.protobuf.Timestamp
-	29, // 3: strongroom.v1.Freeze.until:type_name -> google.protobuf.Timestamp
-	30, // 4: strongroom.v1.ReserveResponse.ack:type_name -> strongroom.v1.Signed
-	30, // 5: strongroom.v1.AttestAddressResponse.attestation:type_name -> strongroom.v1.Signed
-	31, // 6: strongroom.v1.JoinKeygenResponse.key:type_name -> strongroom.v1.KeyStatus
-	30, // 7: strongroom.v1.SubmitSignerStatementRequest.statement:type_name -> strongroom.v1.Signed
-	17, // 8: strongroom.v1.ListStatementsResponse.statements:type_name -> strongroom.v1.RecordedStatement
-	30, // 9: strongroom.v1.RecordedStatement.statement:type_name -> strongroom.v1.Signed
-	29, // 10: strongroom.v1.RecordedStatement.first_seen:type_name -> google.protobuf.Timestamp
-	30, // 11: strongroom.v1.ShareStatementsRequest.statements:type_name -> strongroom.v1.Signed
-	30, // 12: strongroom.v1.FetchStatementsResponse.statements:type_name -> strongroom.v1.Signed
-	0,  // 13: strongroom.v1.SignerService.GetSignerStatus:input_type -> strongroom.v1.GetSignerStatusRequest
-	3,  // 14: strongroom.v1.SignerService.Reserve:input_type -> strongroom.v1.ReserveRequest
-	5,  // 15: strongroom.v1.SignerService.Sign:input_type -> strongroom.v1.SignRequest
-	7,  // 16: strongroom.v1.SignerService.AttestAddress:input_type -> strongroom.v1.AttestAddressRequest
-	9,  // 17: strongroom.v1.SignerService.GetCertificate:input_type -> strongroom.v1.GetCertificateRequest
-	11, // 18: strongroom.v1.SignerService.JoinKeygen:input_type -> strongroom.v1.JoinKeygenRequest
-	13, // 19: strongroom.v1.OfficerService.SubmitSignerStatement:input_type -> strongroom.v1.SubmitSignerStatementRequest
-	15, // 20: strongroom.v1.OfficerService.ListStatements:input_type -> strongroom.v1.ListStatementsRequest
-	18, // 21: strongroom.v1.OfficerService.ListSeenIntents:input_type -> strongroom.v1.ListSeenIntentsRequest
-	20, // 22: strongroom.v1.PeerService.Deliver:input_type -> strongroom.v1.Frame
-	22, // 23: strongroom.v1.PeerService.ShareStatements:input_type -> strongroom.v1.ShareStatementsRequest
-	24, // 24: strongroom.v1.PeerService.CompareStatements:input_type -> strongroom.v1.CompareStatementsRequest
-	26, // 25: strongroom.v1.PeerService.FetchStatements:input_type -> strongroom.v1.FetchStatementsRequest
-	1,  // 26: strongroom.v1.SignerService.GetSignerStatus:output_type -> strongroom.v1.GetSignerStatusResponse
-	4,  // 27: strongroom.v1.SignerService.Reserve:output_type -> strongroom.v1.ReserveResponse
-	6,  // 28: strongroom.v1.SignerService.Sign:output_type -> strongroom.v1.SignResponse
-	8,  // 29: strongroom.v1.SignerService.AttestAddress:output_type -> strongroom.v1.AttestAddressResponse
-	10, // 30: strongroom.v1.SignerService.GetCertificate:output_type -> strongroom.v1.GetCertificateResponse
-	12, // 31: strongroom.v1.SignerService.JoinKeygen:output_type -> strongroom.v1.JoinKeygenResponse
-	14, // 32: strongroom.v1.OfficerService.SubmitSignerStatement:output_type -> strongroom.v1.SubmitSignerStatementResponse
-	16, // 33: strongroom.v1.OfficerService.ListStatements:output_type -> strongroom.v1.ListStatementsResponse
-	19, // 34: strongroom.v1.OfficerService.ListSeenIntents:output_type -> strongroom.v1.ListSeenIntentsResponse
-	21, // 35: strongroom.v1.PeerService.Deliver:output_type -> strongroom.v1.DeliverResponse
-	23, // 36: strongroom.v1.PeerService.ShareStatements:output_type -> strongroom.v1.ShareStatementsResponse
-	25, // 37: strongroom.v1.PeerService.CompareStatements:output_type -> strongroom.v1.CompareStatementsResponse
-	27, // 38: strongroom.v1.PeerService.FetchStatements:output_type -> strongroom.v1.FetchStatementsResponse
-	26, // [26:39] is the sub-list for method output_type
-	13, // [13:26] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	30, // 0: strongroom.v1.StateBalancesResponse.balances:type_name -> strongroom.v1.Signed
+	31, // 1: strongroom.v1.GetSignerStatusResponse.status:type_name -> strongroom.v1.SignerStatus
+	4,  // 2: strongroom.v1.GetSignerStatusResponse.freezes:type_name -> strongroom.v1.Freeze
+	32, // 3: strongroom.v1.Freeze.since:type_name -> google.protobuf.Timestamp
+	32, // 4: strongroom.v1.Freeze.until:type_name -> google.protobuf.Timestamp
+	30, // 5: strongroom.v1.ReserveResponse.ack:type_name -> strongroom.v1.Signed
+	30, // 6: strongroom.v1.AttestAddressResponse.attestation:type_name -> strongroom.v1.Signed
+	33, // 7: strongroom.v1.JoinKeygenResponse.key:type_name -> strongroom.v1.KeyStatus
+	30, // 8: strongroom.v1.SubmitSignerStatementRequest.statement:type_name -> strongroom.v1.Signed
+	19, // 9: strongroom.v1.ListStatementsResponse.statements:type_name -> strongroom.v1.RecordedStatement
+	30, // 10: strongroom.v1.RecordedStatement.statement:type_name -> strongroom.v1.Signed
+	32, // 11: strongroom.v1.RecordedStatement.first_seen:type_name -> google.protobuf.Timestamp
+	30, // 12: strongroom.v1.ShareStatementsRequest.statements:type_name -> strongroom.v1.Signed
+	30, // 13: strongroom.v1.FetchStatementsResponse.statements:type_name -> strongroom.v1.Signed
+	2,  // 14: strongroom.v1.SignerService.GetSignerStatus:input_type -> strongroom.v1.GetSignerStatusRequest
+	5,  // 15: strongroom.v1.SignerService.Reserve:input_type -> strongroom.v1.ReserveRequest
+	7,  // 16: strongroom.v1.SignerService.Sign:input_type -> strongroom.v1.SignRequest
+	9,  // 17: strongroom.v1.SignerService.AttestAddress:input_type -> strongroom.v1.AttestAddressRequest
+	11, // 18: strongroom.v1.SignerService.GetCertificate:input_type -> strongroom.v1.GetCertificateRequest
+	13, // 19: strongroom.v1.SignerService.JoinKeygen:input_type -> strongroom.v1.JoinKeygenRequest
+	0,  // 20: strongroom.v1.SignerService.StateBalances:input_type -> strongroom.v1.StateBalancesRequest
+	15, // 21: strongroom.v1.OfficerService.SubmitSignerStatement:input_type -> strongroom.v1.SubmitSignerStatementRequest
+	17, // 22: strongroom.v1.OfficerService.ListStatements:input_type -> strongroom.v1.ListStatementsRequest
+	20, // 23: strongroom.v1.OfficerService.ListSeenIntents:input_type -> strongroom.v1.ListSeenIntentsRequest
+	22, // 24: strongroom.v1.PeerService.Deliver:input_type -> strongroom.v1.Frame
+	24, // 25: strongroom.v1.PeerService.ShareStatements:input_type -> strongroom.v1.ShareStatementsRequest
+	26, // 26: strongroom.v1.PeerService.CompareStatements:input_type -> strongroom.v1.CompareStatementsRequest
+	28, // 27: strongroom.v1.PeerService.FetchStatements:input_type -> strongroom.v1.FetchStatementsRequest
+	3,  // 28: strongroom.v1.SignerService.GetSignerStatus:output_type -> strongroom.v1.GetSignerStatusResponse
+	6,  // 29: strongroom.v1.SignerService.Reserve:output_type -> strongroom.v1.ReserveResponse
+	8,  // 30: strongroom.v1.SignerService.Sign:output_type -> strongroom.v1.SignResponse
+	10, // 31: strongroom.v1.SignerService.AttestAddress:output_type -> strongroom.v1.AttestAddressResponse
+	12, // 32: strongroom.v1.SignerService.GetCertificate:output_type -> strongroom.v1.GetCertificateResponse
+	14, // 33: strongroom.v1.SignerService.JoinKeygen:output_type -> strongroom.v1.JoinKeygenResponse
+	1,  // 34: strongroom.v1.SignerService.StateBalances:output_type -> strongroom.v1.StateBalancesResponse
+	16, // 35: strongroom.v1.OfficerService.SubmitSignerStatement:output_type -> strongroom.v1.SubmitSignerStatementResponse
+	18, // 36: strongroom.v1.OfficerService.ListStatements:output_type -> strongroom.v1.ListStatementsResponse
+	21, // 37: strongroom.v1.OfficerService.ListSeenIntents:output_type -> strongroom.v1.ListSeenIntentsResponse
+	23, // 38: strongroom.v1.PeerService.Deliver:output_type -> strongroom.v1.DeliverResponse
+	25, // 39: strongroom.v1.PeerService.ShareStatements:output_type -> strongroom.v1.ShareStatementsResponse
+	27, // 40: strongroom.v1.PeerService.CompareStatements:output_type -> strongroom.v1.CompareStatementsResponse
+	29, // 41: strongroom.v1.PeerService.FetchStatements:output_type -> strongroom.v1.FetchStatementsResponse
+	28, // [28:42] is the sub-list for method output_type
+	14, // [14:28] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_strongroom_v1_signer_proto_init() }
@@ -1677,7 +1775,7 @@ func file_strongroom_v1_signer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_strongroom_v1_signer_proto_rawDesc), len(file_strongroom_v1_signer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   28,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -28,6 +28,7 @@ const (
 	SignerService_AttestAddress_FullMethodName   = "/strongroom.v1.SignerService/AttestAddress"
 	SignerService_GetCertificate_FullMethodName  = "/strongroom.v1.SignerService/GetCertificate"
 	SignerService_JoinKeygen_FullMethodName      = "/strongroom.v1.SignerService/JoinKeygen"
+	SignerService_StateBalances_FullMethodName   = "/strongroom.v1.SignerService/StateBalances"
 )
 
 // SignerServiceClient is the client API for SignerService service.
@@ -48,6 +49,9 @@ type SignerServiceClient interface {
 	GetCertificate(ctx context.Context, in *GetCertificateRequest, opts ...grpc.CallOption) (*GetCertificateResponse, error)
 	// Takes part in the distributed generation of a key of the charter.
 	JoinKeygen(ctx context.Context, in *JoinKeygenRequest, opts ...grpc.CallOption) (*JoinKeygenResponse, error)
+	// Says what this signer's own source of a chain shows of the charter's wallets, as a signed canon.Balances. A signer without a source answers
+	// FAILED_PRECONDITION.
+	StateBalances(ctx context.Context, in *StateBalancesRequest, opts ...grpc.CallOption) (*StateBalancesResponse, error)
 }
 
 type signerServiceClient struct {
@@ -118,6 +122,16 @@ func (c *signerServiceClient) JoinKeygen(ctx context.Context, in *JoinKeygenRequ
 	return out, nil
 }
 
+func (c *signerServiceClient) StateBalances(ctx context.Context, in *StateBalancesRequest, opts ...grpc.CallOption) (*StateBalancesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StateBalancesResponse)
+	err := c.cc.Invoke(ctx, SignerService_StateBalances_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // SignerServiceServer is the server API for SignerService service.
 // All implementations must embed UnimplementedSignerServiceServer
 // for forward compatibility.
@@ -136,6 +150,9 @@ type SignerServiceServer interface {
 	GetCertificate(context.Context, *GetCertificateRequest) (*GetCertificateResponse, error)
 	// Takes part in the distributed generation of a key of the charter.
 	JoinKeygen(context.Context, *JoinKeygenRequest) (*JoinKeygenResponse, error)
+	// Says what this signer's own source of a chain shows of the charter's wallets, as a signed canon.Balances. A signer without a source answers
+	// FAILED_PRECONDITION.
+	StateBalances(context.Context, *StateBalancesRequest) (*StateBalancesResponse, error)
 	mustEmbedUnimplementedSignerServiceServer()
 }
 
@@ -163,6 +180,9 @@ func (UnimplementedSignerServiceServer) GetCertificate(context.Context, *GetCert
 }
 func (UnimplementedSignerServiceServer) JoinKeygen(context.Context, *JoinKeygenRequest) (*JoinKeygenResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method JoinKeygen not implemented")
+}
+func (UnimplementedSignerServiceServer) StateBalances(context.Context, *StateBalancesRequest) (*StateBalancesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method StateBalances not implemented")
 }
 func (UnimplementedSignerServiceServer) mustEmbedUnimplementedSignerServiceServer() {}
 func (UnimplementedSignerServiceServer) testEmbeddedByValue()                       {}
@@ -293,6 +313,24 @@ func _SignerService_JoinKeygen_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SignerService_StateBalances_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StateBalancesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignerServiceServer).StateBalances(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignerService_StateBalances_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignerServiceServer).StateBalances(ctx, req.(*StateBalancesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // SignerService_ServiceDesc is the grpc.ServiceDesc for SignerService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -323,6 +361,10 @@ var SignerService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "JoinKeygen",
 			Handler:    _SignerService_JoinKeygen_Handler,
+		},
+		{
+			MethodName: "StateBalances",
+			Handler:    _SignerService_StateBalances_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -18,10 +18,13 @@ func (s *Store) AddAddress(ctx context.Context, a store.Address) (stored store.A
 		return stored, false, err
 	}
 	a.Created = a.Created.UTC().Truncate(time.Millisecond)
+	if a.Owner == "" {
+		a.Owner = a.Account
+	}
 	err = s.update(ctx, func(t transaction) error {
 		if a.RequestID != "" {
 			var found bool
-			stored, found, err = t.address(`wallet = ? AND account = ? AND request_id = ?`, string(a.Wallet), string(a.Account), a.RequestID)
+			stored, found, err = t.address(`wallet = ? AND owner = ? AND request_id = ?`, string(a.Wallet), string(a.Owner), a.RequestID)
 			if found || err != nil {
 				return err
 			}
@@ -31,7 +34,7 @@ func (s *Store) AddAddress(ctx context.Context, a store.Address) (stored store.A
 		if err != nil {
 			return err
 		}
-		if found && other.Place == a.Place && other.RequestID == a.RequestID && bytes.Equal(other.Bytes, a.Bytes) {
+		if found && other.Place == a.Place && other.Owner == a.Owner && other.RequestID == a.RequestID && bytes.Equal(other.Bytes, a.Bytes) {
 			stored = other
 			return nil
 		}
@@ -40,9 +43,9 @@ func (s *Store) AddAddress(ctx context.Context, a store.Address) (stored store.A
 		}
 		stored, added = a, true
 		request := sql.NullString{String: a.RequestID, Valid: a.RequestID != ""}
-		return t.exec(`INSERT INTO addresses (wallet, account, branch, address_index, chain, address, attestations, request_id, created)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, string(a.Wallet), string(a.Account), a.Branch, a.Index, string(a.Chain), a.Bytes,
-			attestations, request, a.Created.UnixMilli())
+		return t.exec(`INSERT INTO addresses (wallet, account, branch, address_index, chain, address, attestations, request_id, created, owner)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, string(a.Wallet), string(a.Account), a.Branch, a.Index, string(a.Chain), a.Bytes,
+			attestations, request, a.Created.UnixMilli(), string(a.Owner))
 	})
 	if err != nil {
 		return store.Address{}, false, err
@@ -50,7 +53,7 @@ func (s *Store) AddAddress(ctx context.Context, a store.Address) (stored store.A
 	return stored, added, nil
 }
 
-const addressColumns = `SELECT wallet, account, branch, address_index, chain, address, attestations, request_id, created FROM addresses WHERE `
+const addressColumns = `SELECT wallet, account, branch, address_index, chain, address, attestations, request_id, created, owner FROM addresses WHERE `
 
 func (t transaction) address(where string, args ...any) (a store.Address, found bool, err error) {
 	err = t.each(addressColumns+where+` LIMIT 1`, args, func(rows *sql.Rows) error {
@@ -65,7 +68,7 @@ func scanAddress(rows *sql.Rows) (a store.Address, err error) {
 	var attestations []byte
 	var request sql.NullString
 	var created int64
-	if err := rows.Scan(&a.Wallet, &a.Account, &a.Branch, &a.Index, &a.Chain, &a.Bytes, &attestations, &request, &created); err != nil {
+	if err := rows.Scan(&a.Wallet, &a.Account, &a.Branch, &a.Index, &a.Chain, &a.Bytes, &attestations, &request, &created, &a.Owner); err != nil {
 		return a, fmt.Errorf("sqlite: address: %w", err)
 	}
 	a.RequestID, a.Created = request.String, time.UnixMilli(created).UTC()
@@ -90,7 +93,7 @@ func (s *Store) addressWhere(ctx context.Context, name, where string, args ...an
 // AddressByRequest implements store.Addresses.
 func (s *Store) AddressByRequest(ctx context.Context, wallet, account canon.Name, requestID string) (store.Address, error) {
 	return s.addressWhere(ctx, fmt.Sprintf("%s/%s, request %.64q", wallet, account, requestID),
-		`wallet = ? AND account = ? AND request_id = ?`, string(wallet), string(account), requestID)
+		`wallet = ? AND owner = ? AND request_id = ?`, string(wallet), string(account), requestID)
 }
 
 // AddressAt implements store.Addresses.
@@ -121,7 +124,7 @@ func (s *Store) ListAddresses(ctx context.Context, wallet, account canon.Name, s
 		return nil, "", err
 	}
 	err = s.view(ctx, func(t transaction) error {
-		return t.each(addressColumns+`wallet = ? AND account = ? AND branch = 0 AND address_index >= ? ORDER BY address_index LIMIT ?`,
+		return t.each(addressColumns+`wallet = ? AND owner = ? AND branch = 0 AND address_index >= ? ORDER BY address_index LIMIT ?`,
 			[]any{string(wallet), string(account), from, size + 1}, func(rows *sql.Rows) error {
 				a, err := scanAddress(rows)
 				if err == nil && len(page) == size {

@@ -63,6 +63,9 @@ func (s *Store) ConnectBlock(ctx context.Context, chain canon.ChainID, b store.B
 		if err := t.spend(chain, b, spends); err != nil {
 			return err
 		}
+		if err := t.bookBlock(chain, b, credits); err != nil {
+			return err
+		}
 		if err := t.exec(`INSERT INTO blocks (chain, height, hash) VALUES (?, ?, ?)`, string(chain), b.Height, b.Hash[:]); err != nil {
 			return err
 		}
@@ -117,6 +120,9 @@ func (s *Store) DisconnectBlock(ctx context.Context, chain canon.ChainID, b, par
 		}
 		if found && !bytes.Equal(below, parent.Hash[:]) {
 			return &store.CursorError{Chain: chain, Expected: store.BlockRef{Height: parent.Height, Hash: [32]byte(below)}, Found: parent}
+		}
+		if err := t.unbookBlock(chain, b.Height); err != nil {
+			return err
 		}
 		return t.disconnect(chain, b, parent)
 	})

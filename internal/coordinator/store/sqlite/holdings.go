@@ -123,6 +123,9 @@ func (t transaction) holdCoin(a canon.Anchor, id canon.Digest) error {
 // moveSetAside sets the withdrawal's amounts aside, or returns them.
 func (t transaction) moveSetAside(before, after withdrawal.Withdrawal, e withdrawal.Event) error {
 	was, is := before.Pending(), after.Pending()
+	if is && (e.Kind == withdrawal.EventPrepare || e.Kind == withdrawal.EventAttempt) {
+		return t.stillOwed(after, e.Depth)
+	}
 	if was == is {
 		return nil
 	}
@@ -130,8 +133,8 @@ func (t transaction) moveSetAside(before, after withdrawal.Withdrawal, e withdra
 		return t.exec(`DELETE FROM set_aside WHERE withdrawal = ?`, after.ID[:])
 	}
 	for i, a := range after.SetAside {
-		if err := t.exec(`INSERT INTO set_aside (withdrawal, position, wallet, account, asset, amount) VALUES (?, ?, ?, ?, ?, ?)`,
-			after.ID[:], i, string(after.Wallet), string(after.Account), string(a.Asset), a.Amount.String()); err != nil {
+		if err := t.exec(`INSERT INTO set_aside (withdrawal, position, wallet, account, holder, asset, amount) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+			after.ID[:], i, string(after.Wallet), string(after.Account), string(holderOf(after, a)), string(a.Asset), a.Amount.String()); err != nil {
 			return err
 		}
 	}
@@ -141,15 +144,28 @@ func (t transaction) moveSetAside(before, after withdrawal.Withdrawal, e withdra
 				return err
 			}
 		}
+		if a.Owed {
+			if err := t.checkOwed(after, a, e.Depth); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
-// checkBalance refuses when all that is set aside from the account, the withdrawal's own amounts included, exceeds the balance.
+// holderOf returns the account on whose addresses an amount lies.
+func holderOf(w withdrawal.Withdrawal, a withdrawal.SetAside) canon.Name {
+	if a.Holder != "" {
+		return a.Holder
+	}
+	return w.Account
+}
+
+// checkBalance refuses when all that is set aside on the addresses, the withdrawal's own amounts included, exceeds the balance.
 func (t transaction) checkBalance(w withdrawal.Withdrawal, a withdrawal.SetAside) error {
 	pending, own := new(big.Int), new(big.Int)
-	err := t.each(`SELECT amount, withdrawal = ? FROM set_aside WHERE wallet = ? AND account = ? AND asset = ?`,
-		[]any{w.ID[:], string(w.Wallet), string(w.Account), string(a.Asset)}, func(rows *sql.Rows) error {
+	err := t.each(`SELECT amount, withdrawal = ? FROM set_aside WHERE wallet = ? AND holder = ? AND asset = ?`,
+		[]any{w.ID[:], string(w.Wallet), string(holderOf(w, a)), string(a.Asset)}, func(rows *sql.Rows) error {
 			var text string
 			var mine bool
 			if err := rows.Scan(&text, &mine); err != nil {
@@ -167,7 +183,7 @@ func (t transaction) checkBalance(w withdrawal.Withdrawal, a withdrawal.SetAside
 	if new(big.Int).Add(pending, own).Cmp(a.Balance.Int()) <= 0 {
 		return nil
 	}
-	return &store.InsufficientError{Wallet: w.Wallet, Account: w.Account, Asset: a.Asset,
+	return &store.InsufficientError{Wallet: w.Wallet, Account: holderOf(w, a), Asset: a.Asset,
 		Balance: *a.Balance, Pending: canon.Amount(pending.Bytes()), Wanted: canon.Amount(own.Bytes())}
 }
 

@@ -76,8 +76,16 @@ func TestEverythingIsThereAfterReopening(t *testing.T) {
 func TestAFileOfTheFirstSchemaIsBroughtUpToDate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "coordinator.db")
 	s := openAt(t, path)
-	life(t, s, withdrawaltest.EVM, "r-1")
-	for _, statement := range []string{`DROP TABLE charter_entries`, `DROP TABLE book_changes`, `DROP TABLE statements`, `PRAGMA user_version = 1`} {
+	life(t, s, withdrawaltest.EVM, "r-1", withdrawaltest.Paths[withdrawal.Signed]...)
+	if err := s.ConnectBlock(t.Context(), withdrawaltest.Bitcoin, store.BlockRef{Height: 10, Hash: [32]byte{10}}, [32]byte{9}, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{`DROP TABLE charter_entries`, `DROP TABLE book_changes`, `DROP TABLE statements`,
+		`DROP TABLE requests`, `DROP TABLE paid_addresses`, `DROP TABLE travel_data`, `DROP INDEX withdrawals_desk`, `ALTER TABLE withdrawals DROP COLUMN desk`,
+		`DROP INDEX set_aside_holder`, `ALTER TABLE set_aside DROP COLUMN holder`, `CREATE INDEX set_aside_account ON set_aside (wallet, account, asset)`,
+		`DROP TABLE account_attributions`, `DROP TABLE account_held`, `DROP TABLE account_marks`, `DROP TABLE account_open`,
+		`DROP TABLE account_balances`, `DROP TABLE account_postings`, `DROP TABLE account_entries`,
+		`PRAGMA user_version = 1`} {
 		if _, err := s.write.ExecContext(t.Context(), statement); err != nil {
 			t.Fatal(err)
 		}
@@ -86,6 +94,12 @@ func TestAFileOfTheFirstSchemaIsBroughtUpToDate(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = openAt(t, path)
+	if _, found, err := s.Cursor(t.Context(), withdrawaltest.Bitcoin); err != nil || found {
+		t.Errorf("expected that blocks are read again for the book, found a cursor: %t, %v", found, err)
+	}
+	if open, err := s.Unbooked(t.Context(), withdrawaltest.EVM); err != nil || len(open) != 1 {
+		t.Errorf("expected that the receipt of the signed withdrawal is still to be booked, found %d, %v", len(open), err)
+	}
 	if added, err := s.AddCharterEntry(t.Context(), storetest.CharterEntry(t, 2, 0), withdrawaltest.Start); err != nil || !added {
 		t.Errorf("expected added, found %t, %v", added, err)
 	}

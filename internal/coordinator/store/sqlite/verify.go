@@ -122,7 +122,11 @@ func (t transaction) verifyOthers(organisation canon.Digest) (int64, error) {
 		return 0, err
 	}
 	statements, err := t.verifyStatements(organisation)
-	return charters + changes + statements, err
+	if err != nil {
+		return 0, err
+	}
+	attributions, err := t.verifyAccounts(organisation)
+	return charters + changes + statements + attributions, err
 }
 
 // verifyEvents compares every leaf with its event and its predecessor, or with what else it is of, and returns what the log says about each withdrawal.
@@ -135,7 +139,8 @@ func (t transaction) verifyEvents(organisation canon.Digest) (map[canon.Digest]*
 	next := uint64(1)
 	leaves := `SELECT e.sequence, e.withdrawal, e.kind, e.actor, e.state, e.refusals, l.data FROM audit_leaves l
 		LEFT JOIN events e ON e.leaf = l.position WHERE l.position NOT IN
-		(SELECT leaf FROM charter_entries UNION ALL SELECT leaf FROM book_changes UNION ALL SELECT leaf FROM statements) ORDER BY l.position`
+		(SELECT leaf FROM charter_entries UNION ALL SELECT leaf FROM book_changes UNION ALL SELECT leaf FROM statements
+		UNION ALL SELECT leaf FROM account_attributions) ORDER BY l.position`
 	err = t.each(leaves, nil, func(rows *sql.Rows) error {
 		r, err := verifyEvent(rows, next)
 		if err != nil {
@@ -174,7 +179,7 @@ func (t transaction) verifyCounts(events uint64, others int64) error {
 		return err
 	}
 	if count != events || int64(count)+others != size {
-		return fmt.Errorf("sqlite: events: expected %d, one for each leaf but %d of charter, book and statements, found %d", size-others, others, count)
+		return fmt.Errorf("sqlite: events: expected %d, one for each leaf but %d of charter, book, statements and attributions, found %d", size-others, others, count)
 	}
 	return nil
 }

@@ -16,6 +16,11 @@ import (
 
 // Create implements store.Withdrawals.
 func (s *Store) Create(ctx context.Context, w withdrawal.Withdrawal, actor audit.Actor) (row withdrawal.Withdrawal, created bool, err error) {
+	return s.create(ctx, w, actor, func(transaction) error { return nil })
+}
+
+// create stores a new withdrawal, and what comes with it in the same transaction.
+func (s *Store) create(ctx context.Context, w withdrawal.Withdrawal, actor audit.Actor, with func(transaction) error) (row withdrawal.Withdrawal, created bool, err error) {
 	if w.State != withdrawal.Requested || w.Version != 1 || w.ID.IsZero() {
 		return row, false, fmt.Errorf("sqlite: create %s: expected a withdrawal as requested, found state %q, version %d", w.ID, w.State, w.Version)
 	}
@@ -29,7 +34,7 @@ func (s *Store) Create(ctx context.Context, w withdrawal.Withdrawal, actor audit
 			return sameRequest(stored, w)
 		}
 		row, created = w, true
-		return t.insert(s.organisation, w, withdrawal.Event{Kind: withdrawal.EventRequest, Time: w.Created, Actor: actor})
+		return errors.Join(t.insert(s.organisation, w, withdrawal.Event{Kind: withdrawal.EventRequest, Time: w.Created, Actor: actor}), with(t))
 	})
 	if err != nil {
 		return row, false, err
@@ -91,8 +96,11 @@ func (t transaction) insert(organisation canon.Digest, w withdrawal.Withdrawal, 
 	if err != nil {
 		return err
 	}
-	if err := t.exec(`INSERT INTO withdrawals (id, ordinal, version, state, client, wallet, intent, body) VALUES (?, ?, ?, ?, ?, ?, NULL, ?)`,
-		w.ID[:], sequence, w.Version, string(w.State), string(w.Client), string(w.Wallet), body); err != nil {
+	if err := t.exec(`INSERT INTO withdrawals (id, ordinal, version, state, client, wallet, desk, intent, body) VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)`,
+		w.ID[:], sequence, w.Version, string(w.State), string(w.Client), string(w.Wallet), string(w.Desk), body); err != nil {
+		return err
+	}
+	if err := t.noteRequest(w); err != nil {
 		return err
 	}
 	return t.note(organisation, withdrawal.Withdrawal{}, w, e)
@@ -121,6 +129,12 @@ func (t transaction) advance(organisation canon.Digest, before, after withdrawal
 		return err
 	}
 	if err := t.moveSetAside(before, after, e); err != nil {
+		return err
+	}
+	if err := t.notePaid(before, after); err != nil {
+		return err
+	}
+	if err := t.bookEvent(before, after, e); err != nil {
 		return err
 	}
 	return t.note(organisation, before, after, e)
@@ -261,7 +275,7 @@ func listCondition(q store.Query, after uint64) (string, []any) {
 		}
 	}
 	if q.Client != "" {
-		parts, args = append(parts, "client = ?"), append(args, string(q.Client))
+		parts, args = append(parts, "(client = ? OR desk = ?)"), append(args, string(q.Client), string(q.Client))
 	}
 	if q.Wallet != "" {
 		parts, args = append(parts, "wallet = ?"), append(args, string(q.Wallet))
