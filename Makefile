@@ -17,7 +17,7 @@ COUNT := awk '/^[a-z0-9.]+[a-zA-Z0-9._\/-]*$$/ { n++; if (n % 20 == 0) { printf 
 # Packages whose tests exercise concurrency; they run under the race detector too.
 RACE := ./hsm/... ./mpc/transport/... ./proto/rpc/... ./internal/signer/... ./internal/coordinator/...
 
-.PHONY: demo devnet test test-unit test-race test-chains test-peers test-long lint build deps peers tools proto clean
+.PHONY: demo devnet test test-unit test-race test-chains test-peers test-long bench lint build deps peers tools proto clean
 
 demo: deps build ## play the main job on a devnet of its own
 	@$(BIN)/strongroom-devnet demo --dir $(DEVNET) --tools $(TOOLS)
@@ -51,6 +51,10 @@ test-long: deps peers ## what is too slow for every change
 	for target in $$(grep -rlE '^func Fuzz' --include=*_test.go . | xargs -n1 dirname | sort -u); do \
 		for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]*' $$target/*_test.go | sed 's/^func //'); do \
 			go test -run '^$$' -fuzz "^$$f\$$" -fuzztime 30s $$target; done; done
+
+# What a decision costs, next to Open Policy Agent and Cedar: a module of its own, so that the product depends on neither.
+bench:
+	cd internal/devnet/compare && go vet ./... && go run .
 
 lint: tools
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt'd:" $$out; exit 1; fi
