@@ -9,6 +9,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/strongroom/strongroom/internal/config"
 	"github.com/strongroom/strongroom/internal/signer"
 	"github.com/strongroom/strongroom/internal/signer/holdings"
 	"github.com/strongroom/strongroom/proto/canon"
@@ -17,39 +18,26 @@ import (
 
 // bitcoinConfig says which Bitcoin node is this signer's own.
 type bitcoinConfig struct {
-	Chain          canon.ChainID `toml:"chain"`
-	URL            string        `toml:"url"`
-	RootsFile      string        `toml:"roots_file"`
-	AllowPlaintext bool          `toml:"allow_plaintext"`
-	User           string        `toml:"user"`
-	PasswordFile   string        `toml:"password_file"`
-	Timeout        duration      `toml:"timeout"`
-	StartHeight    int64         `toml:"start_height"`
-	StaleAfter     duration      `toml:"stale_after"`
+	Chain          canon.ChainID   `toml:"chain"`
+	URL            string          `toml:"url"`
+	RootsFile      string          `toml:"roots_file"`
+	AllowPlaintext bool            `toml:"allow_plaintext"`
+	User           string          `toml:"user"`
+	PasswordFile   string          `toml:"password_file"`
+	Timeout        config.Duration `toml:"timeout"`
+	StartHeight    int64           `toml:"start_height"`
+	StaleAfter     config.Duration `toml:"stale_after"`
 }
 
 // evmConfig says which node of an EVM chain is this signer's own.
 type evmConfig struct {
-	Chain          canon.ChainID `toml:"chain"`
-	Genesis        string        `toml:"genesis"`
-	URL            string        `toml:"url"`
-	RootsFile      string        `toml:"roots_file"`
-	AllowPlaintext bool          `toml:"allow_plaintext"`
-	Timeout        duration      `toml:"timeout"`
-	StaleAfter     duration      `toml:"stale_after"`
-}
-
-// duration is written with a unit, for example "5s".
-type duration time.Duration
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (d *duration) UnmarshalText(b []byte) error {
-	v, err := time.ParseDuration(string(b))
-	if err != nil || v <= 0 {
-		return fmt.Errorf("duration: expected a positive number with a unit as in \"5s\", found %q", b)
-	}
-	*d = duration(v)
-	return nil
+	Chain          canon.ChainID   `toml:"chain"`
+	Genesis        string          `toml:"genesis"`
+	URL            string          `toml:"url"`
+	RootsFile      string          `toml:"roots_file"`
+	AllowPlaintext bool            `toml:"allow_plaintext"`
+	Timeout        config.Duration `toml:"timeout"`
+	StaleAfter     config.Duration `toml:"stale_after"`
 }
 
 // checkChains refuses nodes without chain or address, and two of one chain.

@@ -39,8 +39,8 @@ type Config struct {
 	ClientsCA    string            `toml:"clients_ca"`
 	Devnet       bool              `toml:"devnet"`
 	Parallel     int               `toml:"parallel"`
-	Poll         Duration          `toml:"poll"`
-	KeepTravel   Duration          `toml:"travel_data_retention"`
+	Poll         config.Duration   `toml:"poll"`
+	KeepTravel   config.Duration   `toml:"travel_data_retention"`
 	Signers      []SignerConfig    `toml:"signers"`
 	Authorities  []AuthorityConfig `toml:"authorities"`
 	Bitcoin      []BitcoinConfig   `toml:"bitcoin"`
@@ -91,43 +91,30 @@ const MaxAuthorityMessage = 1 << 20
 
 // BitcoinConfig says which Bitcoin node to use.
 type BitcoinConfig struct {
-	Chain          canon.ChainID `toml:"chain"`
-	URL            string        `toml:"url"`
-	RootsFile      string        `toml:"roots_file"`
-	AllowPlaintext bool          `toml:"allow_plaintext"`
-	User           string        `toml:"user"`
-	PasswordFile   string        `toml:"password_file"`
-	Timeout        Duration      `toml:"timeout"`
-	StartHeight    int64         `toml:"start_height"`
-	TargetBlocks   int           `toml:"target_blocks"`
-	FeeFloor       int64         `toml:"fee_floor"`
-	FeeFallback    int64         `toml:"fee_fallback"`
-	FeeCeiling     int64         `toml:"fee_ceiling"`
+	Chain          canon.ChainID   `toml:"chain"`
+	URL            string          `toml:"url"`
+	RootsFile      string          `toml:"roots_file"`
+	AllowPlaintext bool            `toml:"allow_plaintext"`
+	User           string          `toml:"user"`
+	PasswordFile   string          `toml:"password_file"`
+	Timeout        config.Duration `toml:"timeout"`
+	StartHeight    int64           `toml:"start_height"`
+	TargetBlocks   int             `toml:"target_blocks"`
+	FeeFloor       int64           `toml:"fee_floor"`
+	FeeFallback    int64           `toml:"fee_fallback"`
+	FeeCeiling     int64           `toml:"fee_ceiling"`
 }
 
 // EVMConfig says which node of an EVM chain to use.
 type EVMConfig struct {
-	Chain          canon.ChainID `toml:"chain"`
-	Genesis        string        `toml:"genesis"`
-	URL            string        `toml:"url"`
-	RootsFile      string        `toml:"roots_file"`
-	AllowPlaintext bool          `toml:"allow_plaintext"`
-	Timeout        Duration      `toml:"timeout"`
-	TipCeiling     string        `toml:"tip_ceiling"`
-	FeeCeiling     string        `toml:"fee_ceiling"`
-}
-
-// Duration is written with a unit, for example "5s".
-type Duration time.Duration
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (d *Duration) UnmarshalText(b []byte) error {
-	v, err := time.ParseDuration(string(b))
-	if err != nil || v <= 0 {
-		return fmt.Errorf("duration: expected a positive number with a unit as in \"5s\", found %q", b)
-	}
-	*d = Duration(v)
-	return nil
+	Chain          canon.ChainID   `toml:"chain"`
+	Genesis        string          `toml:"genesis"`
+	URL            string          `toml:"url"`
+	RootsFile      string          `toml:"roots_file"`
+	AllowPlaintext bool            `toml:"allow_plaintext"`
+	Timeout        config.Duration `toml:"timeout"`
+	TipCeiling     string          `toml:"tip_ceiling"`
+	FeeCeiling     string          `toml:"fee_ceiling"`
 }
 
 // LoadConfig reads a configuration file, makes its paths absolute and returns the hash of the file for the log.
