@@ -114,7 +114,7 @@ func TestWhatAFileDoesNotSayRightHasAPlace(t *testing.T) {
 		"limit in another": {payment + "spends = [{ limit = \"eth-day\", amount = \"1 BTC\", ago = \"1h\" }]\n" + expect, "8:32", "spends[0].amount"},
 		"time of no unit":  {payment + "spends = [{ limit = \"btc-day\", amount = \"1 BTC\", ago = \"1\" }]\n" + expect, "8:50", "spends[0].ago"},
 		"follows nothing":  {payment + "follows = [{ case = \"two\", ago = \"1h\" }]\n" + expect, "8:14", "follows[0].case"},
-		"price of no pair": {payment + "prices = [\"BTC 1 XXX\"]\n" + expect, "8:11", "prices[0]"},
+		"price of no pair": {payment + "prices = [\"BTC 1 CHF\"]\n" + expect, "8:11", "prices[0]"},
 		"no authority":     {payment + "clearances = [{ authority = \"none\" }]\n" + expect, "8:17", "clearances[0].authority"},
 		"balance twice":    {payment + "balances = [{ wallet = \"btc-hot\", amount = \"1 BTC\" }, { wallet = \"btc-hot\", amount = \"1 BTC\" }]\n" + expect, "8:77", "balances[1].amount"},
 		"own wallet":       {strings.Replace(payment, "to = \"bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080\"", "to_wallet = \"eth-hot\"", 1) + expect, "6:1", "cases[0].to_wallet"},
