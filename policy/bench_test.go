@@ -52,3 +52,23 @@ func BenchmarkDecide(b *testing.B) {
 		})
 	}
 }
+
+// What a denial by default costs, and what it costs to say of every rule why it did not match.
+func BenchmarkDeny(b *testing.B) {
+	g := chartertest.Genesis()
+	c := chartertest.Open(b, g)
+	r := &canon.Request{Client: "acme", Account: "acme-main", Wallet: "btc-hot", Chain: chartertest.Bitcoin, NotBefore: 1772764200,
+		Outputs: []canon.Output{{Address: []byte{1}, Asset: chartertest.BTC, Amount: canon.AmountOf(1000)}}}
+	rules := rulesBefore(g, 101)[:100]
+	for name, words := range map[string]bool{"unread": false, "read": true} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				v := newSubject(c, FactsOf(r)).decide(rules)
+				if v.Action != canon.ActionDeny || words && v.Explanation.Error() == "" {
+					b.Fatal("expected a denial, found none")
+				}
+			}
+		})
+	}
+}

@@ -18,7 +18,7 @@ import (
 type Verdict struct {
 	Action      canon.Action
 	Rule        *canon.Rule // the rule that decided, or at which the rules stopped, read-only; nil when none matched
-	Explanation error       // a *refusal.Refusal when Action is canon.ActionDeny, else nil
+	Explanation error       // when Action is canon.ActionDeny, else nil; refusal.Of returns its refusal
 	Missing     []Missing   // statements for want of which it is a denial; with them it may still be one
 }
 
@@ -31,7 +31,8 @@ type Verdict struct {
 // no later rule is asked. What a rule lets through must besides be cleared by the authorities that it names, must be priced where its limits count
 // money, and must keep to the charter's allocation.
 //
-// The explanation of a denial names what is wrong with a call, then for every rule that was tried the fields that did not match, and last what denied.
+// The explanation of a denial names what is wrong with a call, then for every rule that was tried the fields that did not match, and last what denied. It
+// is put into words when it is first read; until then the facts must not be changed.
 func Decide(c *charter.Charter, f Facts) Verdict {
 	if err := payable(c, f); err != nil {
 		return denied(nil, err)
@@ -48,9 +49,11 @@ func (s *subject) decide(rules []canon.Rule) Verdict {
 			return s.stopped(rules, i)
 		}
 	}
-	why := s.tried(rules)
-	why.Add(charter.RuleDefaultDeny, "rules", "a rule that matches", fmt.Sprintf("none of %d", len(rules)))
-	return denied(nil, why.Err())
+	return denied(nil, explained(func() refusal.List {
+		why := s.tried(rules)
+		why.Add(charter.RuleDefaultDeny, "rules", "a rule that matches", fmt.Sprintf("none of %d", len(rules)))
+		return why
+	}))
 }
 
 func denied(rule *canon.Rule, why error) Verdict {
@@ -76,9 +79,11 @@ func addAll(l *refusal.List, failures []refusal.Failure) {
 // stopped denies at rule n, of which nobody can tell whether it matches.
 func (s *subject) stopped(rules []canon.Rule, n int) Verdict {
 	rule := &rules[n]
-	why := s.tried(rules[:n])
-	addAll(&why, s.mismatches(rule))
-	v := denied(rule, why.Err())
+	v := denied(rule, explained(func() refusal.List {
+		why := s.tried(rules[:n])
+		addAll(&why, s.mismatches(rule))
+		return why
+	}))
 	v.Missing = inOrder(s.missing(rule))
 	return v
 }
@@ -87,9 +92,11 @@ func (s *subject) stopped(rules []canon.Rule, n int) Verdict {
 func (s *subject) matched(rules []canon.Rule, n int) Verdict {
 	rule := &rules[n]
 	if rule.Action != canon.ActionAllow && rule.Action != canon.ActionApprove {
-		why := s.tried(rules[:n])
-		why.Add(string(rule.Name), "action", "a rule that allows", "this rule matches and denies")
-		return denied(rule, why.Err())
+		return denied(rule, explained(func() refusal.List {
+			why := s.tried(rules[:n])
+			why.Add(string(rule.Name), "action", "a rule that allows", "this rule matches and denies")
+			return why
+		}))
 	}
 	var why refusal.List
 	var missing []Missing

@@ -189,7 +189,7 @@ func TestDecideAgreesWithTheDefinitionAndWithItself(t *testing.T) {
 		if first.Action != action || (first.Rule == nil) != (name == "") || (first.Rule != nil && first.Rule.Name != name) {
 			t.Fatalf("expected %d by %q, found %+v", action, name, first)
 		}
-		if diff := cmp.Diff(first.Explanation, second.Explanation); diff != "" {
+		if diff := cmp.Diff(refusal.Of(first.Explanation), refusal.Of(second.Explanation)); diff != "" {
 			t.Fatal(diff)
 		}
 	})

@@ -48,6 +48,10 @@ func run(w io.Writer, rules, books []int) error {
 		return err
 	}
 	fmt.Fprintln(w)
+	if err := reasons(w, rules); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
 	t = tabwriter.NewWriter(w, 2, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "address book\tproof made and checked, 3 rules asked\tratio\t")
 	first := 0.0
@@ -64,6 +68,31 @@ func run(w io.Writer, rules, books []int) error {
 			first = cost
 		}
 		fmt.Fprintf(t, "%d\t%s\t%.1f\t\n", n, shown(cost), cost/first)
+	}
+	return t.Flush()
+}
+
+// reasons measures denials of which somebody reads why no rule matched. The other engines do not say that.
+func reasons(w io.Writer, rules []int) error {
+	t := tabwriter.NewWriter(w, 2, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "rules\tdenied by all of them\tand why, of each rule\t")
+	for _, n := range rules {
+		e, read, err := strongroomRead(rulesOf(n))
+		if err != nil {
+			return err
+		}
+		var costs [2]float64
+		for _, r := range requestsOf(n) {
+			if r.name != "no rule" {
+				continue
+			}
+			for i, prepare := range []func(request) func() (bool, error){e.prepare, read} {
+				if costs[i], err = cost(prepare(r)); err != nil {
+					return err
+				}
+			}
+		}
+		fmt.Fprintf(t, "%d\t%s\t%s\t\n", n, shown(costs[0]), shown(costs[1]))
 	}
 	return t.Flush()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/strongroom/strongroom/policy"
@@ -8,14 +9,20 @@ import (
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/policy/charter/chartertest"
 	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/proto/refusal"
 )
 
-// strongroomOf opens a charter with the rules. Charters have at most 256 of them; to see how the cost grows beyond, the rest is put behind the
-// charter's back.
 func strongroomOf(rules []rule) (engine, error) {
+	e, _, err := strongroomRead(rules)
+	return e, err
+}
+
+// strongroomRead opens a charter with the rules, and returns a second way to ask, by which the reasons of a denial are read too. Charters have at most 256
+// rules; to see how the cost grows beyond, the rest is put behind the charter's back.
+func strongroomRead(rules []rule) (e engine, read func(request) func() (bool, error), err error) {
 	c, err := opened(chartertest.Genesis())
 	if err != nil {
-		return engine{}, err
+		return e, nil, err
 	}
 	like := c.Genesis().Rules[1]
 	list := make([]canon.Rule, len(rules))
@@ -30,13 +37,22 @@ func strongroomOf(rules []rule) (engine, error) {
 		list[i] = v
 	}
 	c.Genesis().Rules = list
-	return engine{name: "Strongroom", prepare: func(r request) func() (bool, error) {
+	ask := func(r request, also func(policy.Verdict) error) func() (bool, error) {
 		facts := factsOf(r)
 		return func() (bool, error) {
 			v := policy.Decide(c, facts)
-			return v.Action == canon.ActionAllow, nil
+			return v.Action == canon.ActionAllow, also(v)
 		}
-	}}, nil
+	}
+	e = engine{name: "Strongroom", prepare: func(r request) func() (bool, error) { return ask(r, func(policy.Verdict) error { return nil }) }}
+	return e, func(r request) func() (bool, error) {
+		return ask(r, func(v policy.Verdict) error {
+			if v.Action == canon.ActionDeny && refusal.Of(v.Explanation) == nil {
+				return errors.New("expected the reasons of a denial, found none")
+			}
+			return nil
+		})
+	}, nil
 }
 
 func factsOf(r request) policy.Facts {
