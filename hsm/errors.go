@@ -11,6 +11,9 @@ var (
 	ErrPIN = errors.New("hsm: PIN refused")
 	// ErrPINLocked: the token is locked, or one more wrong PIN would lock it. It is an ErrPIN too.
 	ErrPINLocked = fmt.Errorf("%w: PIN locked or at its last try", ErrPIN)
+	// ErrLogin: the login failed for another reason than the PIN, or nobody knows how it ended. It may have counted as a wrong PIN. It comes with the error
+	// that says what happened.
+	ErrLogin = errors.New("hsm: login failed, perhaps at the cost of a try")
 	// ErrNoModule: the module that leads to the token is missing or cannot be loaded.
 	ErrNoModule = errors.New("hsm: module not found")
 	// ErrNoToken: no initialised token has the label and serial number asked for.
@@ -24,7 +27,7 @@ var (
 	// ErrAmbiguous: more than one token or key fits.
 	ErrAmbiguous = errors.New("hsm: more than one fits")
 	// ErrKeyAttributes: the key exists, but is not one that was generated in the token, sensitive and not extractable,
-	// for exactly our purpose.
+	// for exactly our purpose, or not of the class asked for. The error names the attribute.
 	ErrKeyAttributes = errors.New("hsm: key attributes refused")
 	// ErrUnsupported: the token lacks the mechanism.
 	ErrUnsupported = errors.New("hsm: not supported by the token")

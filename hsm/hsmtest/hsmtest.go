@@ -73,7 +73,7 @@ func nextLabel(t testing.TB) string {
 	current.Lock()
 	defer current.Unlock()
 	if current.conf == "" || os.Getenv(pkcs11.SoftHSMConf) != current.conf {
-		conf, err := pkcs11.WriteSoftHSMConf(t.TempDir())
+		conf, err := pkcs11.WriteSoftHSMConf(memoryDir(t))
 		if err != nil {
 			t.Fatalf("writing SoftHSM's configuration: %v", err)
 		}
@@ -87,4 +87,18 @@ func nextLabel(t testing.TB) string {
 	}
 	current.made++
 	return fmt.Sprintf("test-%d", current.made)
+}
+
+// memoryDir is a directory that goes away with the test, in memory where there is a file system for that: SoftHSM waits for the disk at every change.
+func memoryDir(t testing.TB) string {
+	dir, err := os.MkdirTemp("/dev/shm", "softhsm")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }

@@ -16,16 +16,8 @@ const (
 	MaxTimeout      = 10 * time.Minute
 )
 
-// PIN is a user's or security officer's PIN. It prints as "[redacted]" whatever the verb or encoding.
-type PIN []byte
-
-// Format implements fmt.Formatter.
-func (PIN) Format(s fmt.State, _ rune) { fmt.Fprint(s, redacted) }
-
-// MarshalText implements encoding.TextMarshaler, which also serves encoding/json and log/slog.
-func (PIN) MarshalText() ([]byte, error) { return []byte(redacted), nil }
-
-const redacted = "[redacted]"
+// PIN is hsm.PIN.
+type PIN = hsm.PIN
 
 // Config names a token and how to use it.
 type Config struct {
@@ -41,6 +33,10 @@ type Config struct {
 	Sessions int
 	// Timeout bounds each operation on the token, and separately the wait for a free session; 0 means DefaultTimeout.
 	Timeout time.Duration
+	// Retry says that the login before this one failed, and may have counted as a wrong PIN: a token that counts one is not logged in to.
+	Retry bool
+	// LoggingIn, unless it is nil, is called right before the PIN goes to the token; an error of its keeps the PIN from it.
+	LoggingIn func() error `json:"-"`
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -71,7 +67,7 @@ func (c Config) withDefaults() (Config, error) {
 
 const (
 	maxTokenLabel = 32 // CK_TOKEN_INFO.label
-	maxKeyLabel   = 64
+	maxKeyLabel   = 140
 )
 
 func checkModulePath(path string) error {

@@ -25,6 +25,9 @@ var kinds = map[p11.Error]error{
 	p11.CKR_MECHANISM_INVALID:       hsm.ErrUnsupported,
 	p11.CKR_MECHANISM_PARAM_INVALID: hsm.ErrUnsupported,
 	p11.CKR_FUNCTION_NOT_SUPPORTED:  hsm.ErrUnsupported,
+	p11.CKR_DOMAIN_PARAMS_INVALID:   hsm.ErrUnsupported, // of a curve that the module does not know
+	p11.CKR_CURVE_NOT_SUPPORTED:     hsm.ErrUnsupported,
+	p11.CKR_KEY_SIZE_RANGE:          hsm.ErrUnsupported,
 
 	// After any of these the handles this process holds may be dead or name other objects.
 	p11.CKR_GENERAL_ERROR:            hsm.ErrTokenLost,

@@ -2,8 +2,11 @@ package pkcs11
 
 import (
 	"context"
+	"slices"
 
 	p11 "github.com/miekg/pkcs11"
+
+	"github.com/strongroom/strongroom/hsm"
 )
 
 // Cryptoki is what a test may put between a Token and the module.
@@ -29,7 +32,11 @@ func (m *Modules) Open(ctx context.Context, cfg Config) (*Token, error) { return
 // OnSession runs raw PKCS#11 calls on a session of the token's pool.
 func OnSession(t *Token, f func(c *p11.Ctx, s p11.SessionHandle) error) error {
 	_, err := onSession(context.Background(), t, "test", func(c cryptoki, s p11.SessionHandle) (struct{}, error) {
-		return struct{}{}, f(c.(*module).cryptoki.(*p11.Ctx), s)
+		real := c.(*module).cryptoki
+		if stand, ok := real.(interface{ Real() Cryptoki }); ok {
+			real = stand.Real()
+		}
+		return struct{}{}, f(real.(*p11.Ctx), s)
 	})
 	return err
 }
@@ -39,3 +46,21 @@ var ParsePoint = parsePoint
 
 // FirstFile is firstFile.
 var FirstFile = firstFile
+
+// ParseECPoint is parseECPoint.
+var ParseECPoint = parseECPoint
+
+// CheckECDSA is checkECDSA.
+var CheckECDSA = checkECDSA
+
+// Profiles are the names, by type, of the attributes that a secp256k1 private key and its public key are checked for.
+func Profiles(class hsm.KeyClass) (private, public map[uint]string) {
+	names := func(p profile) map[uint]string {
+		all := map[uint]string{}
+		for _, a := range slices.Concat(p.declared, p.found) {
+			all[a.kind] = a.name
+		}
+		return all
+	}
+	return names(ecdsaPrivate(class, false)), names(ecdsaPublic(false))
+}

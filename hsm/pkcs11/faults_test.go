@@ -19,78 +19,6 @@ import (
 	"github.com/strongroom/strongroom/hsm/pkcs11"
 )
 
-// faulty passes calls to the real module, except where a test breaks them.
-type faulty struct {
-	pkcs11.Cryptoki
-	initialize func() error
-	tokenInfo  func(p11.TokenInfo) p11.TokenInfo
-	login      func(real error) error
-	sign       func(s p11.SessionHandle, signature []byte, err error) ([]byte, error)
-	encrypt    func(ciphertext []byte, err error) ([]byte, error)
-
-	inits, logins, signs, finals atomic.Int32
-	closed                       chan p11.SessionHandle
-}
-
-func (f *faulty) Initialize(o ...p11.InitializeOption) error {
-	f.inits.Add(1)
-	if f.initialize != nil {
-		return f.initialize()
-	}
-	return f.Cryptoki.Initialize(o...)
-}
-
-func (f *faulty) Finalize() error {
-	f.finals.Add(1)
-	return f.Cryptoki.Finalize()
-}
-
-func (f *faulty) GetTokenInfo(slot uint) (p11.TokenInfo, error) {
-	info, err := f.Cryptoki.GetTokenInfo(slot)
-	if f.tokenInfo != nil {
-		info = f.tokenInfo(info)
-	}
-	return info, err
-}
-
-func (f *faulty) Login(s p11.SessionHandle, user uint, pin string) error {
-	f.logins.Add(1)
-	err := f.Cryptoki.Login(s, user, pin)
-	if f.login != nil {
-		return f.login(err)
-	}
-	return err
-}
-
-func (f *faulty) Sign(s p11.SessionHandle, message []byte) ([]byte, error) {
-	f.signs.Add(1)
-	signature, err := f.Cryptoki.Sign(s, message)
-	if f.sign != nil {
-		return f.sign(s, signature, err)
-	}
-	return signature, err
-}
-
-func (f *faulty) Encrypt(s p11.SessionHandle, plaintext []byte) ([]byte, error) {
-	ciphertext, err := f.Cryptoki.Encrypt(s, plaintext)
-	if f.encrypt != nil {
-		return f.encrypt(ciphertext, err)
-	}
-	return ciphertext, err
-}
-
-func (f *faulty) CloseSession(s p11.SessionHandle) error {
-	err := f.Cryptoki.CloseSession(s)
-	if f.closed != nil {
-		f.closed <- s
-	}
-	return err
-}
-
-func (f *faulty) modules() *pkcs11.Modules {
-	return pkcs11.NewModules(func(c pkcs11.Cryptoki) pkcs11.Cryptoki { f.Cryptoki = c; return f })
-}
-
 // openFaulty makes a token with an identity and opens it through f.
 func openFaulty(t *testing.T, f *faulty, cfg pkcs11.Config) (*pkcs11.Token, hsm.Identity) {
 	t.Helper()
@@ -161,6 +89,33 @@ func TestPINsThatCannotHelpAreNotTried(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A login that fails for another reason than the PIN may have cost a try all the same.
+func TestALoginThatFailsOtherwiseIsTriedAgainOnlyWhereNoTryIsMissing(t *testing.T) {
+	cfg, f := hsmtest.NewToken(t), &faulty{login: func(error) error { return p11.Error(p11.CKR_DEVICE_ERROR) }}
+	told := 0
+	cfg.LoggingIn = func() error { told++; return nil }
+	_, err := f.modules().Open(t.Context(), cfg)
+	wantError(t, err, hsm.ErrLogin)
+	wantError(t, err, hsm.ErrTokenLost)
+	f.login, cfg.Retry = nil, true
+	f.tokenInfo = func(i p11.TokenInfo) p11.TokenInfo { i.Flags |= p11.CKF_USER_PIN_COUNT_LOW; return i }
+	before := f.logins.Load()
+	_, err = f.modules().Open(t.Context(), cfg)
+	wantError(t, err, hsm.ErrPINLocked)
+	if n := f.logins.Load() - before; n != 0 || told != 1 {
+		t.Errorf("%d logins after a try was counted, announced %d logins, want 0 and 1", n, told)
+	}
+	f.tokenInfo = nil
+	cfg.LoggingIn = func() error { return errors.New("nobody listens") }
+	_, err = f.modules().Open(t.Context(), cfg)
+	wantError(t, err, hsm.ErrDevice)
+	if n := f.logins.Load() - before; n != 0 || errors.Is(err, hsm.ErrLogin) {
+		t.Errorf("%d logins unannounced, %v", n, err)
+	}
+	cfg.LoggingIn = nil
+	closeAfter(t, must[*pkcs11.Token](t)(f.modules().Open(t.Context(), cfg)))
 }
 
 func TestBeingLoggedInAlreadyIsNoError(t *testing.T) {

@@ -6,8 +6,10 @@ import (
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	p11 "github.com/miekg/pkcs11"
 
@@ -20,6 +22,7 @@ type identity struct {
 	label   string
 	private p11.ObjectHandle
 	public  ed25519.PublicKey
+	proven  atomic.Bool // the public key verified a signature
 }
 
 // Identity finds the Ed25519 key with this label, checks it, and has it sign a random message once.
@@ -45,9 +48,7 @@ func (t *Token) CreateIdentity(ctx context.Context, label string) (hsm.Identity,
 	if err := checkLabel("key label", label, maxKeyLabel); err != nil {
 		return nil, err
 	}
-	t.create.Lock()
-	defer t.create.Unlock()
-	_, err := onSession(ctx, t, "generating an identity", func(c cryptoki, s p11.SessionHandle) (struct{}, error) {
+	_, err := exclusively(ctx, t, "generating an identity", func(c cryptoki, s p11.SessionHandle) (struct{}, error) {
 		var none struct{}
 		if err := absent(c, s, label, identityPrivate, identityPublic); err != nil {
 			return none, err
@@ -70,11 +71,16 @@ func newID() []byte {
 }
 
 func findIdentity(c cryptoki, s p11.SessionHandle, label string) (*identity, error) {
-	k := &identity{label: label}
-	var err error
-	if k.private, err = identityPrivate.findOne(c, s, label); err != nil {
+	private, err := identityPrivate.findOne(c, s, label)
+	if err != nil {
 		return nil, err
 	}
+	return openIdentity(c, s, private, label)
+}
+
+// openIdentity checks a private key, and finds and checks its public key.
+func openIdentity(c cryptoki, s p11.SessionHandle, private p11.ObjectHandle, label string) (*identity, error) {
+	k := &identity{label: label, private: private}
 	if err := identityPrivate.check(c, s, k.private, label); err != nil {
 		return nil, err
 	}
@@ -153,7 +159,7 @@ func (k *identity) SignContext(ctx context.Context, message []byte) ([]byte, err
 		return nil, argument("message", fmt.Sprintf("at most %d bytes", hsm.MaxMessage), len(message))
 	}
 	message = bytes.Clone(message)
-	return onSession(ctx, k.token, "signing", func(c cryptoki, s p11.SessionHandle) ([]byte, error) {
+	signature, err := onSession(ctx, k.token, "signing", func(c cryptoki, s p11.SessionHandle) ([]byte, error) {
 		if err := c.SignInit(s, []*p11.Mechanism{p11.NewMechanism(ckmEdDSA, nil)}, k.private); err != nil {
 			return nil, typed("C_SignInit", err)
 		}
@@ -161,9 +167,19 @@ func (k *identity) SignContext(ctx context.Context, message []byte) ([]byte, err
 		if err != nil {
 			return nil, typed("C_Sign", err)
 		}
-		if !ed25519.Verify(k.public, message, signature) {
-			return nil, fmt.Errorf("pkcs11: identity %q: %w", k.label, hsm.ErrSignature)
+		switch {
+		case ed25519.Verify(k.public, message, signature):
+			return signature, nil
+		case !k.proven.Load():
+			return nil, errUnproven
 		}
-		return signature, nil
+		return nil, fmt.Errorf("pkcs11: identity %q: %w", k.label, hsm.ErrSignature)
 	})
+	if errors.Is(err, errUnproven) {
+		return nil, k.token.blame(ctx, k.label, err)
+	}
+	if err == nil {
+		k.proven.Store(true)
+	}
+	return signature, err
 }

@@ -19,6 +19,7 @@ import (
 type cryptoki interface {
 	Initialize(opts ...p11.InitializeOption) error
 	Finalize() error
+	GetInfo() (p11.Info, error)
 	GetSlotList(tokenPresent bool) ([]uint, error)
 	GetTokenInfo(slot uint) (p11.TokenInfo, error)
 	InitToken(slot uint, soPIN, label string) error
@@ -31,6 +32,10 @@ type cryptoki interface {
 	FindObjects(s p11.SessionHandle, most int) ([]p11.ObjectHandle, bool, error)
 	FindObjectsFinal(s p11.SessionHandle) error
 	GetAttributeValue(s p11.SessionHandle, o p11.ObjectHandle, a []*p11.Attribute) ([]*p11.Attribute, error)
+	CreateObject(s p11.SessionHandle, template []*p11.Attribute) (p11.ObjectHandle, error)
+	DestroyObject(s p11.SessionHandle, o p11.ObjectHandle) error
+	WrapKey(s p11.SessionHandle, m []*p11.Mechanism, wrapping, key p11.ObjectHandle) ([]byte, error)
+	UnwrapKey(s p11.SessionHandle, m []*p11.Mechanism, unwrapping p11.ObjectHandle, wrapped []byte, template []*p11.Attribute) (p11.ObjectHandle, error)
 	GenerateKey(s p11.SessionHandle, m []*p11.Mechanism, template []*p11.Attribute) (p11.ObjectHandle, error)
 	GenerateKeyPair(s p11.SessionHandle, m []*p11.Mechanism, public, private []*p11.Attribute) (p11.ObjectHandle, p11.ObjectHandle, error)
 	SignInit(s p11.SessionHandle, m []*p11.Mechanism, key p11.ObjectHandle) error
@@ -129,9 +134,10 @@ func (r *modules) get(ctx context.Context, path string, limit time.Duration) (*m
 		return m, nil
 	}
 	err = do(ctx, "C_Initialize", limit, func() error { return m.Initialize() })
-	m.owned = err == nil
-	if returned(err, p11.CKR_CRYPTOKI_ALREADY_INITIALIZED) {
-		// Somebody else in this process uses it and will finalise it.
+	already := returned(err, p11.CKR_CRYPTOKI_ALREADY_INITIALIZED)
+	// If it is initialised already, then by somebody else in this process who will finalise it; or by us, and finalising it was refused.
+	m.owned = err == nil || already && m.owned
+	if already {
 		err = nil
 	}
 	if err != nil {
@@ -150,6 +156,7 @@ func (m *module) settle(ctx context.Context, limit time.Duration, err error) err
 	// The module must not stay initialised because a caller's context ended.
 	err = do(context.WithoutCancel(ctx), "C_Finalize", limit, m.Finalize)
 	m.noteStuck(err)
+	m.owned = err != nil
 	return err
 }
 
@@ -172,10 +179,22 @@ func (r *modules) logIn(ctx context.Context, m *module, slot uint, s p11.Session
 		l.tokens++
 		return nil
 	}
+	if ctx.Err() != nil {
+		return gaveUp("C_Login", ctx)
+	}
+	if cfg.LoggingIn != nil {
+		if err := cfg.LoggingIn(); err != nil {
+			return fmt.Errorf("pkcs11: before the login: %w: %w", hsm.ErrDevice, err)
+		}
+	}
 	pin := string(cfg.PIN)
-	err := do(ctx, "C_Login", cfg.Timeout, func() error { return m.Login(s, p11.CKU_USER, pin) })
-	if err != nil && !returned(err, p11.CKR_USER_ALREADY_LOGGED_IN) {
+	err := do(context.WithoutCancel(ctx), "C_Login", cfg.Timeout, func() error { return m.Login(s, p11.CKU_USER, pin) })
+	switch {
+	case err == nil, returned(err, p11.CKR_USER_ALREADY_LOGGED_IN):
+	case errors.Is(err, hsm.ErrPIN):
 		return err
+	default:
+		return fmt.Errorf("%w: %w", hsm.ErrLogin, err)
 	}
 	m.logins[slot] = &login{pin: sum, tokens: 1}
 	return nil

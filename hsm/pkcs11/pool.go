@@ -3,6 +3,7 @@ package pkcs11
 import (
 	"context"
 	"errors"
+	"sync"
 
 	p11 "github.com/miekg/pkcs11"
 
@@ -43,6 +44,28 @@ func onSession[T any](ctx context.Context, t *Token, op string, f operation[T]) 
 		return zero, err
 	}
 	return value, nil
+}
+
+// exclusively is onSession for an operation that makes a key. It waits for every other one, also for one whose caller has given up: whether that took
+// the label shows only when it has ended.
+func exclusively[T any](ctx context.Context, t *Token, op string, f operation[T]) (T, error) {
+	var zero T
+	waiting, cancel := context.WithTimeout(ctx, t.timeout)
+	defer cancel()
+	select {
+	case t.create <- struct{}{}:
+	case <-waiting.Done():
+		return zero, gaveUp("waiting for another key to be made", waiting)
+	}
+	release := sync.OnceFunc(func() { <-t.create })
+	value, err := onSession(ctx, t, op, func(c cryptoki, s p11.SessionHandle) (T, error) {
+		defer release()
+		return f(c, s)
+	})
+	if !errors.Is(err, errInFlight) {
+		release()
+	}
+	return value, err
 }
 
 func (t *Token) acquire(ctx context.Context) (*session, error) {

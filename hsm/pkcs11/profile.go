@@ -3,6 +3,7 @@ package pkcs11
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	p11 "github.com/miekg/pkcs11"
 
@@ -108,6 +109,22 @@ var sealingKey = profile{
 	found: born(p11.CKM_AES_KEY_GEN),
 }
 
+// derivingKey is the key of an HMAC that keys for single blobs are derived with.
+var derivingKey = profile{
+	kind: "HMAC-SHA-256 key",
+	declared: append([]attribute{
+		{p11.CKA_CLASS, "CKA_CLASS", uint(p11.CKO_SECRET_KEY)},
+		{p11.CKA_KEY_TYPE, "CKA_KEY_TYPE", uint(p11.CKK_GENERIC_SECRET)},
+		{p11.CKA_VALUE_LEN, "CKA_VALUE_LEN", uint(32)},
+		{p11.CKA_SIGN, "CKA_SIGN", true},
+		{p11.CKA_VERIFY, "CKA_VERIFY", false},
+		{p11.CKA_ENCRYPT, "CKA_ENCRYPT", false},
+		{p11.CKA_DECRYPT, "CKA_DECRYPT", false},
+		{p11.CKA_WRAP, "CKA_WRAP", false},
+	}, secret...),
+	found: born(p11.CKM_GENERIC_SECRET_KEY_GEN),
+}
+
 // template is the profile's for a new key.
 func (p profile) template(label string, id []byte) []*p11.Attribute {
 	var t []*p11.Attribute
@@ -117,27 +134,56 @@ func (p profile) template(label string, id []byte) []*p11.Attribute {
 	return append(t, p11.NewAttribute(p11.CKA_LABEL, label), p11.NewAttribute(p11.CKA_ID, id))
 }
 
-// search is the template that finds keys of this class with the label. It leaves out all else on purpose, so that a key
-// that is wrong in some way is found and refused, not overlooked.
+// search is the template that finds keys of this class and type with the label. It leaves out all else on purpose, so that
+// a key that is wrong in some way is found and refused, not overlooked.
 func (p profile) search(label string) []*p11.Attribute {
-	class := p.declared[0]
-	return []*p11.Attribute{p11.NewAttribute(class.kind, class.value), p11.NewAttribute(p11.CKA_LABEL, label)}
+	class, kind := p.declared[0], p.declared[1]
+	return []*p11.Attribute{p11.NewAttribute(class.kind, class.value), p11.NewAttribute(kind.kind, kind.value), p11.NewAttribute(p11.CKA_LABEL, label)}
 }
 
 // check reads every attribute of the profile back and refuses the key on the first that is different or unreadable.
 func (p profile) check(c cryptoki, s p11.SessionHandle, key p11.ObjectHandle, label string) error {
-	for _, list := range [][]attribute{p.declared, p.found} {
-		for _, a := range list {
-			got, err := read(c, s, key, a.kind)
-			if err != nil {
-				return p.refuse(label, a.name, fmt.Sprint(a.value), err)
-			}
-			if !bytes.Equal(got, p11.NewAttribute(a.kind, a.value).Value) {
-				return p.refuse(label, a.name, fmt.Sprint(a.value), fmt.Errorf("found %x", got))
-			}
+	all := slices.Concat(p.declared, p.found)
+	values := readAll(c, s, key, all)
+	for i, a := range all {
+		var got []byte
+		var err error
+		if values != nil {
+			got = values[i]
+		} else {
+			got, err = read(c, s, key, a.kind)
+		}
+		switch {
+		case err != nil && !returned(err, p11.CKR_ATTRIBUTE_TYPE_INVALID, p11.CKR_ATTRIBUTE_SENSITIVE):
+			return err // says nothing about the key
+		case err != nil:
+			return p.refuse(label, a.name, fmt.Sprint(a.value), err)
+		case !bytes.Equal(got, p11.NewAttribute(a.kind, a.value).Value):
+			return p.refuse(label, a.name, fmt.Sprint(a.value), fmt.Errorf("found %x", got))
 		}
 	}
 	return nil
+}
+
+// readAll reads the attributes in one call, which matters on a token at the end of a network. It returns nil if the token
+// gives any of them away only one by one, or not at all.
+func readAll(c cryptoki, s p11.SessionHandle, o p11.ObjectHandle, list []attribute) [][]byte {
+	var template []*p11.Attribute
+	for _, a := range list {
+		template = append(template, p11.NewAttribute(a.kind, nil))
+	}
+	got, err := c.GetAttributeValue(s, o, template)
+	if err != nil || len(got) != len(list) {
+		return nil
+	}
+	var values [][]byte
+	for i, a := range list {
+		if got[i].Type != a.kind {
+			return nil
+		}
+		values = append(values, got[i].Value)
+	}
+	return values
 }
 
 func (p profile) refuse(label, name, expected string, cause error) error {
@@ -173,12 +219,24 @@ func (p profile) findOne(c cryptoki, s p11.SessionHandle, label string) (p11.Obj
 
 // find returns at most two of the objects that the template fits: enough to see that it fits more than one.
 func find(c cryptoki, s p11.SessionHandle, template []*p11.Attribute) ([]p11.ObjectHandle, error) {
+	return findMost(c, s, template, 2)
+}
+
+// findMost returns objects that the template fits, as many as there are up to a number.
+func findMost(c cryptoki, s p11.SessionHandle, template []*p11.Attribute, most int) ([]p11.ObjectHandle, error) {
 	if err := c.FindObjectsInit(s, template); err != nil {
 		return nil, typed("C_FindObjectsInit", err)
 	}
-	found, _, err := c.FindObjects(s, 2)
-	if err != nil {
-		return nil, typed("C_FindObjects", err)
+	var found []p11.ObjectHandle
+	for len(found) < most {
+		more, _, err := c.FindObjects(s, min(most-len(found), 256))
+		if err != nil {
+			return nil, typed("C_FindObjects", err)
+		}
+		if len(more) == 0 {
+			break
+		}
+		found = append(found, more...)
 	}
 	if err := c.FindObjectsFinal(s); err != nil {
 		return nil, typed("C_FindObjectsFinal", err)

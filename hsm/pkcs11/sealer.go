@@ -3,7 +3,6 @@ package pkcs11
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -13,56 +12,121 @@ import (
 	"github.com/strongroom/strongroom/hsm"
 )
 
-const gcmTagBits = 128
+// sealing is a way to seal with a key in a token.
+type sealing struct {
+	profile  profile
+	generate uint // mechanism
+	version  hsm.SealedVersion
+	encrypt  func(c cryptoki, s p11.SessionHandle, key p11.ObjectHandle, plaintext, aad []byte) (hsm.Sealed, error)
+	decrypt  func(c cryptoki, s p11.SessionHandle, key p11.ObjectHandle, sealed hsm.Sealed, aad []byte) ([]byte, error)
+}
 
-// errUnclear marks what may be a wrong tag as well as a lost token: SoftHSM answers CKR_GENERAL_ERROR to both.
-var errUnclear = errors.New("wrong tag or lost token")
+// sealings are the ways to seal, the one that CreateSealer takes if it works first. RSA-OAEP is not among them: whoever knows the public key could
+// make a blob that opens.
+func sealings() []sealing {
+	return []sealing{
+		{sealingKey, p11.CKM_AES_KEY_GEN, hsm.SealedInToken, encryptInToken, decryptInToken},
+		{derivingKey, p11.CKM_GENERIC_SECRET_KEY_GEN, hsm.SealedDerived, encryptDerived, decryptDerived},
+	}
+}
 
-// sealer is an AES-256 key in a token.
+// sealer is a sealing key in a token.
 type sealer struct {
+	sealing
 	token *Token
 	label string
 	key   p11.ObjectHandle
 }
 
-// Sealer finds the AES-256 key with this label and checks it.
+// Sealer finds the one sealing key with this label, of whichever kind, and checks it.
 func (t *Token) Sealer(ctx context.Context, label string) (hsm.Sealer, error) {
 	if err := checkLabel("key label", label, maxKeyLabel); err != nil {
 		return nil, err
 	}
-	key, err := onSession(ctx, t, "looking up a sealing key", func(c cryptoki, s p11.SessionHandle) (p11.ObjectHandle, error) {
-		key, err := sealingKey.findOne(c, s, label)
-		if err != nil {
-			return 0, err
+	return onSession(ctx, t, "looking up a sealing key", func(c cryptoki, s p11.SessionHandle) (hsm.Sealer, error) {
+		var found *sealer
+		for _, way := range sealings() {
+			key, err := way.profile.findOne(c, s, label)
+			switch {
+			case errors.Is(err, hsm.ErrNoKey):
+				continue
+			case err != nil:
+				return nil, err
+			case found != nil:
+				return nil, fmt.Errorf("pkcs11: %w: %s and %s %q", hsm.ErrAmbiguous, found.profile.kind, way.profile.kind, label)
+			}
+			found = &sealer{way, t, label, key}
 		}
-		return key, sealingKey.check(c, s, key, label)
+		if found == nil {
+			return nil, fmt.Errorf("pkcs11: %w: sealing key %q", hsm.ErrNoKey, label)
+		}
+		return found, found.profile.check(c, s, found.key, label)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &sealer{token: t, label: label, key: key}, nil
 }
 
-// CreateSealer generates the key in the token.
+// CreateSealer generates a key in the token for the first way to seal that works there.
 func (t *Token) CreateSealer(ctx context.Context, label string) (hsm.Sealer, error) {
 	if err := checkLabel("key label", label, maxKeyLabel); err != nil {
 		return nil, err
 	}
-	t.create.Lock()
-	defer t.create.Unlock()
-	_, err := onSession(ctx, t, "generating a sealing key", func(c cryptoki, s p11.SessionHandle) (struct{}, error) {
+	way, err := t.bestSealing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, err = exclusively(ctx, t, "generating a sealing key", func(c cryptoki, s p11.SessionHandle) (struct{}, error) {
 		var none struct{}
-		if err := absent(c, s, label, sealingKey); err != nil {
-			return none, err
+		for _, each := range sealings() {
+			if err := absent(c, s, label, each.profile); err != nil {
+				return none, err
+			}
 		}
-		mechanism := []*p11.Mechanism{p11.NewMechanism(p11.CKM_AES_KEY_GEN, nil)}
-		_, err := c.GenerateKey(s, mechanism, sealingKey.template(label, newID()))
+		_, err := c.GenerateKey(s, []*p11.Mechanism{p11.NewMechanism(way.generate, nil)}, way.profile.template(label, newID()))
 		return none, typed("C_GenerateKey", err)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return t.Sealer(ctx, label)
+}
+
+// bestSealing tries the ways to seal, each with a key that lives in the session only. What a token says about its mechanisms is not enough: a proxy
+// in between may not pass them on, or pass them on wrongly.
+func (t *Token) bestSealing(ctx context.Context) (sealing, error) {
+	var refusals []error
+	for _, way := range sealings() {
+		_, err := onSession(ctx, t, "trying a way to seal", func(c cryptoki, s p11.SessionHandle) (struct{}, error) { return struct{}{}, way.try(c, s) })
+		switch {
+		case err == nil:
+			return way, nil
+		case errors.Is(err, hsm.ErrTokenLost), errors.Is(err, hsm.ErrTimeout), errors.Is(err, hsm.ErrClosed):
+			return way, err
+		}
+		refusals = append(refusals, fmt.Errorf("%s: %w", way.profile.kind, err))
+	}
+	return sealing{}, fmt.Errorf("pkcs11: %w: no way to seal works: %w", hsm.ErrUnsupported, errors.Join(refusals...))
+}
+
+// try seals and opens with a key that it removes again; after an error it goes with the session.
+func (w sealing) try(c cryptoki, s p11.SessionHandle) error {
+	probe := w.profile
+	probe.declared = with(probe.declared, p11.CKA_TOKEN, false)
+	key, err := c.GenerateKey(s, []*p11.Mechanism{p11.NewMechanism(w.generate, nil)}, probe.template("strongroom-probe", newID()))
+	if err != nil {
+		return typed("C_GenerateKey", err)
+	}
+	plaintext, aad := newID(), newID()
+	sealed, err := w.encrypt(c, s, key, plaintext, aad)
+	if err != nil {
+		return err
+	}
+	opened, err := w.decrypt(c, s, key, sealed, aad)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(opened, plaintext) {
+		return fmt.Errorf("pkcs11: %w: expected to open what was sealed, found another plaintext", hsm.ErrDevice)
+	}
+	return typed("C_DestroyObject", c.DestroyObject(s, key))
 }
 
 // Seal encrypts and authenticates the plaintext, and opens the result once before it returns it: a secret that was sealed
@@ -74,14 +138,14 @@ func (k *sealer) Seal(ctx context.Context, plaintext, aad []byte) ([]byte, error
 	if err := checkAAD(aad); err != nil {
 		return nil, err
 	}
-	own, bound := bytes.Clone(plaintext), hsm.SealedAAD(aad)
+	own, bound := bytes.Clone(plaintext), bytes.Clone(aad)
 	return onSession(ctx, k.token, "sealing", func(c cryptoki, s p11.SessionHandle) ([]byte, error) {
 		defer clear(own)
-		sealed, err := k.encrypt(c, s, own, bound)
+		sealed, err := k.encrypt(c, s, k.key, own, bound)
 		if err != nil {
 			return nil, err
 		}
-		opened, err := k.decrypt(c, s, sealed, bound)
+		opened, err := k.decrypt(c, s, k.key, sealed, bound)
 		defer clear(opened)
 		if err == nil && subtle.ConstantTimeCompare(opened, own) != 1 {
 			err = errors.New("another plaintext")
@@ -102,11 +166,17 @@ func (k *sealer) Open(ctx context.Context, sealed, aad []byte) ([]byte, error) {
 	if err := checkAAD(aad); err != nil {
 		return nil, err
 	}
-	bound := hsm.SealedAAD(aad)
+	if blob.Version != k.version {
+		return nil, fmt.Errorf("pkcs11: sealing key %q: %w: expected version %d, found %d", k.label, hsm.ErrAuthentication, k.version, blob.Version)
+	}
+	bound := bytes.Clone(aad)
 	return onSession(ctx, k.token, "opening", func(c cryptoki, s p11.SessionHandle) ([]byte, error) {
-		plaintext, err := k.decrypt(c, s, blob, bound)
+		plaintext, err := k.decrypt(c, s, k.key, blob, bound)
 		if errors.Is(err, errUnclear) {
-			return nil, k.blame(c, s, err)
+			err = k.blame(c, s, err)
+		}
+		if errors.Is(err, hsm.ErrAuthentication) {
+			err = fmt.Errorf("pkcs11: sealing key %q: %w", k.label, err)
 		}
 		return plaintext, err
 	})
@@ -116,50 +186,14 @@ func (k *sealer) Open(ctx context.Context, sealed, aad []byte) ([]byte, error) {
 // not lost.
 func (k *sealer) blame(c cryptoki, s p11.SessionHandle, failure error) error {
 	probe := newID()
-	sealed, err := k.encrypt(c, s, probe, nil)
+	sealed, err := k.encrypt(c, s, k.key, probe, nil)
 	if err != nil {
 		return failure
 	}
-	if got, err := k.decrypt(c, s, sealed, nil); err != nil || !bytes.Equal(got, probe) {
+	if got, err := k.decrypt(c, s, k.key, sealed, nil); err != nil || !bytes.Equal(got, probe) {
 		return failure
 	}
-	return fmt.Errorf("pkcs11: sealing key %q: %w", k.label, hsm.ErrAuthentication)
-}
-
-func (k *sealer) encrypt(c cryptoki, s p11.SessionHandle, plaintext, aad []byte) (hsm.Sealed, error) {
-	var sealed hsm.Sealed
-	rand.Read(sealed.IV[:])
-	params := p11.NewGCMParams(sealed.IV[:], aad, gcmTagBits)
-	defer params.Free()
-	if err := c.EncryptInit(s, []*p11.Mechanism{p11.NewMechanism(p11.CKM_AES_GCM, params)}, k.key); err != nil {
-		return sealed, typed("C_EncryptInit", err)
-	}
-	var err error
-	sealed.Ciphertext, err = c.Encrypt(s, plaintext)
-	if err == nil && len(sealed.Ciphertext) != len(plaintext)+gcmTagBits/8 {
-		return sealed, fmt.Errorf("pkcs11: C_Encrypt: %w: expected %d bytes, found %d", hsm.ErrDevice, len(plaintext)+gcmTagBits/8, len(sealed.Ciphertext))
-	}
-	return sealed, typed("C_Encrypt", err)
-}
-
-func (k *sealer) decrypt(c cryptoki, s p11.SessionHandle, sealed hsm.Sealed, aad []byte) ([]byte, error) {
-	params := p11.NewGCMParams(sealed.IV[:], aad, gcmTagBits)
-	defer params.Free()
-	if err := c.DecryptInit(s, []*p11.Mechanism{p11.NewMechanism(p11.CKM_AES_GCM, params)}, k.key); err != nil {
-		return nil, typed("C_DecryptInit", err)
-	}
-	plaintext, err := c.Decrypt(s, sealed.Ciphertext)
-	switch {
-	case returned(err, p11.CKR_ENCRYPTED_DATA_INVALID, p11.CKR_ENCRYPTED_DATA_LEN_RANGE, aeadDecryptFailed):
-		return nil, fmt.Errorf("pkcs11: sealing key %q: %w", k.label, hsm.ErrAuthentication)
-	case returned(err, p11.CKR_GENERAL_ERROR):
-		return nil, fmt.Errorf("%w: %w", typed("C_Decrypt", err), errUnclear)
-	case err != nil:
-		return nil, typed("C_Decrypt", err)
-	case len(plaintext) != len(sealed.Ciphertext)-gcmTagBits/8:
-		return nil, fmt.Errorf("pkcs11: C_Decrypt: %w: expected %d bytes, found %d", hsm.ErrDevice, len(sealed.Ciphertext)-gcmTagBits/8, len(plaintext))
-	}
-	return plaintext, nil
+	return hsm.ErrAuthentication
 }
 
 func checkAAD(aad []byte) error {

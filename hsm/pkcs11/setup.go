@@ -21,7 +21,8 @@ type slotToken struct {
 }
 
 func (t slotToken) describe() hsm.Info {
-	return hsm.Info{Label: t.Label, Serial: t.SerialNumber, Manufacturer: t.ManufacturerID, Model: t.Model}
+	return hsm.Info{Label: t.Label, Serial: t.SerialNumber, Manufacturer: t.ManufacturerID, Model: t.Model,
+		Hardware: version(t.HardwareVersion), Firmware: version(t.FirmwareVersion)}
 }
 
 // mayTry refuses to spend a try on a PIN that cannot be right, or the last try before the token locks.
@@ -158,3 +159,5 @@ func setUserPIN(c cryptoki, slot uint, soPIN, pin string) error {
 		typed("C_CloseSession", c.CloseSession(s)),
 	)
 }
+
+func version(v p11.Version) string { return fmt.Sprintf("%d.%d", v.Major, v.Minor) }

@@ -22,7 +22,14 @@ type Token struct {
 	idle     p11.SessionHandle // kept open: closing the last session logs the application out
 	pool     chan *session     // every session that no call is using
 
-	create sync.Mutex // one key generation at a time, so that two do not take one label
+	create chan struct{} // holds one element while a key is made: two at a time could take one label
+
+	canaryLock sync.Mutex
+	canary     canary // nil before the first Check
+
+	closing sync.Mutex // one Close at a time
+	drained []*session // taken out of the pool by Close
+	ended   bool       // Close has nothing left to do
 
 	state  sync.Mutex
 	closed bool
@@ -32,7 +39,7 @@ type Token struct {
 var _ hsm.Token = (*Token)(nil)
 
 // Open finds the token, logs in and returns it. Errors: hsm.ErrNoModule, ErrNoToken, ErrAmbiguous (give the serial number),
-// ErrPIN, ErrPINLocked, ErrTimeout, ErrDevice, ErrArgument. When ctx ends, Open stops before its next call into the module.
+// ErrPIN, ErrPINLocked, ErrTimeout, ErrDevice, ErrArgument; ErrLogin with those of a login that may have cost a try. When ctx ends, Open stops before its next call into the module.
 func Open(ctx context.Context, cfg Config) (*Token, error) {
 	return open(ctx, process, cfg)
 }
@@ -42,7 +49,7 @@ func open(ctx context.Context, r *modules, cfg Config) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Token{registry: r, timeout: cfg.Timeout, pool: make(chan *session, cfg.Sessions)}
+	t := &Token{registry: r, timeout: cfg.Timeout, pool: make(chan *session, cfg.Sessions), create: make(chan struct{}, 1)}
 	err = r.with(ctx, cfg.Module, cfg.Timeout, func(m *module) error { return t.connect(ctx, m, cfg) })
 	if err != nil {
 		return nil, err
@@ -63,6 +70,9 @@ func (t *Token) connect(ctx context.Context, m *module, cfg Config) error {
 	t.slot, t.info = found.slot, found.describe()
 	if err := found.mayTry(cfg.PIN); err != nil {
 		return err
+	}
+	if cfg.Retry && found.Flags&p11.CKF_USER_PIN_COUNT_LOW != 0 {
+		return fmt.Errorf("pkcs11: token %q: %w: it counts a wrong PIN, perhaps from a login that failed, so a person must log in first", cfg.TokenLabel, hsm.ErrPINLocked)
 	}
 	t.idle, err = step(ctx, "C_OpenSession", cfg.Timeout, func() (p11.SessionHandle, error) {
 		return m.OpenSession(t.slot, p11.CKF_SERIAL_SESSION)
@@ -89,25 +99,27 @@ func (t *Token) endIdle(ctx context.Context) error {
 func (t *Token) Info() hsm.Info { return t.info }
 
 // Close waits for calls in flight, at most for the token's time limit, and ends all sessions. If a call does not return
-// it reports hsm.ErrTimeout and leaves the module initialised.
+// it reports hsm.ErrTimeout and leaves the module initialised; Close may then be called again, and ends what is left if the
+// call has returned by then.
 func (t *Token) Close() error {
 	t.state.Lock()
-	already := t.closed
 	t.closed = true
 	t.state.Unlock()
-	if already {
+	t.closing.Lock()
+	defer t.closing.Unlock()
+	if t.ended {
 		return nil
 	}
 	ctx := context.Background()
-	sessions, err := t.drain(ctx)
-	if err != nil {
+	if err := t.drain(ctx); err != nil {
 		return err
 	}
 	if err := t.registry.enter(ctx); err != nil {
 		return err
 	}
 	defer t.registry.leave()
-	err = t.disconnect(ctx, sessions)
+	t.ended = true
+	err := t.disconnect(ctx)
 	if t.failure() != nil && !errors.Is(err, hsm.ErrTimeout) {
 		return nil // a lost token cannot be left in good order; its user knows already
 	}
@@ -115,9 +127,9 @@ func (t *Token) Close() error {
 }
 
 // disconnect undoes connect, under modules.lock. It goes on after errors, so as to leave as little behind as it can.
-func (t *Token) disconnect(ctx context.Context, sessions []*session) error {
+func (t *Token) disconnect(ctx context.Context) error {
 	var errs []error
-	for _, s := range sessions {
+	for _, s := range t.drained {
 		if s.open {
 			errs = append(errs, do(ctx, "C_CloseSession", t.timeout, func() error { return t.module.CloseSession(s.handle) }))
 		}
@@ -128,20 +140,19 @@ func (t *Token) disconnect(ctx context.Context, sessions []*session) error {
 	return errors.Join(err, t.module.settle(ctx, t.timeout, err))
 }
 
-// drain takes every session out of the pool for good.
-func (t *Token) drain(ctx context.Context) ([]*session, error) {
+// drain takes every session out of the pool for good, under t.closing.
+func (t *Token) drain(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
-	var all []*session
-	for len(all) < cap(t.pool) {
+	for len(t.drained) < cap(t.pool) {
 		select {
 		case s := <-t.pool:
-			all = append(all, s)
+			t.drained = append(t.drained, s)
 		case <-ctx.Done():
-			return nil, gaveUp(fmt.Sprintf("closing: %d calls have not returned", cap(t.pool)-len(all)), ctx)
+			return gaveUp(fmt.Sprintf("closing: %d calls have not returned", cap(t.pool)-len(t.drained)), ctx)
 		}
 	}
-	return all, nil
+	return nil
 }
 
 // lose makes every later call fail with the reason.
