@@ -14,6 +14,9 @@ export GOFLAGS := -buildvcs=false
 # Counts the packages that the compiler names, and passes on whatever else it says.
 COUNT := awk '/^[a-z0-9.]+[a-zA-Z0-9._\/-]*$$/ { n++; if (n % 20 == 0) { printf "  %d packages compiled\n", n; fflush() }; next } { print }'
 
+# Packages whose tests need chain nodes. What else is in internal/devnet runs with the unit tests.
+CHAINS := grep -rlE '^//go:build .*\bchains\b' --include=*_test.go wallets internal | xargs -n1 dirname | sort -u | sed 's,^,./,'
+
 # Packages whose tests exercise concurrency; they run under the race detector too.
 RACE := ./hsm/... ./mpc/transport/... ./proto/rpc/... ./internal/signer/... ./internal/coordinator/...
 
@@ -40,7 +43,7 @@ test-race:
 
 # The whole system on real btcd, go-ethereum and SoftHSM, and the chain nodes by themselves.
 test-chains: peers
-	go test -tags chains -timeout 30m -count=1 ./wallets/chain/... ./internal/devnet/...
+	go test -tags chains -timeout 30m -count=1 $$($(CHAINS))
 
 # Libraries that are not ours, on transactions of ours.
 test-peers: peers
@@ -55,13 +58,14 @@ test-long: deps peers ## what is too slow for every change
 # What a decision costs, next to Open Policy Agent and Cedar: a module of its own, so that the product depends on neither.
 bench:
 	cd internal/devnet/compare && go vet ./... && go run .
+	go test -run '^$$' -bench . -benchtime 1x ./hsm/durable # signatures of a token in a child process; of-loop is their ratio to a bare loop on its module
 
 lint: tools
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt'd:" $$out; exit 1; fi
 	go vet ./...
-	go vet -tags "chains long" ./wallets/chain/... ./internal/devnet/... ./mpc/...
+	go vet -tags "chains long" $$($(CHAINS)) ./internal/devnet/... ./mpc/...
 	$(TOOLS)/staticcheck ./...
-	$(TOOLS)/staticcheck -tags "chains long" ./wallets/chain/... ./internal/devnet/... ./mpc/...
+	$(TOOLS)/staticcheck -tags "chains long" $$($(CHAINS)) ./internal/devnet/... ./mpc/...
 
 tools: $(TOOLS)/staticcheck
 

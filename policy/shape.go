@@ -13,9 +13,11 @@ import (
 // ruleSource is what refusals of a request's source name.
 const ruleSource = "source"
 
-// Shape refuses what signers refuse whatever the rules say: payments and calls in a form that no request has, accounts that are not the client's or
-// not in the wallet, calls by accounts that share their addresses with others, wallets that this version pays nothing from, and payments that it makes
-// no transaction of. The error is a *refusal.Refusal.
+// Shape refuses what the service takes no request for, whatever the rules say: payments and calls in a form that no request has, accounts that are not
+// the client's or not in the wallet, calls by accounts that share their addresses with others, cold wallets, from which nothing that a network reaches
+// signs, and payments that this version makes no transaction of. It protects nobody from the service: signers do not ask it. Their guard comes to the same
+// by its own checks, but acks what leaves a cold wallet under an exact intent; that no signer with a network signs it, they see to by themselves. The
+// error is a *refusal.Refusal.
 func Shape(c *charter.Charter, r *canon.Request) error {
 	var l refusal.List
 	for i, o := range r.Outputs {
@@ -57,8 +59,8 @@ func source(l *refusal.List, c *charter.Charter, r *canon.Request) bool {
 		// What a call lets others take later, by an allowance for example, is taken from a pool, whose assets are others' too.
 		l.Add(ruleSource, "call", "payments: an omnibus account shares its addresses with others", "a call")
 	}
-	if wallet.Scheme != canon.SchemeMPC || wallet.Tier == canon.Cold {
-		l.Add(ruleSource, "wallet", "a hot or warm wallet of scheme mpc", string(wallet.Name))
+	if wallet.Tier == canon.Cold {
+		l.Add(ruleSource, "wallet", "a hot or warm wallet", string(wallet.Name)+", a cold wallet")
 	}
 	return true
 }

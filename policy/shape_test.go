@@ -184,3 +184,22 @@ func TestRulesThatDenyCalls(t *testing.T) {
 		}
 	}
 }
+
+// Wallets of every scheme pay, but for cold ones; those that one token alone could empty are cold in every charter that opens.
+func TestShapeOfWalletsWithTokens(t *testing.T) {
+	g := chartertest.WithDevices(chartertest.Genesis())
+	c := chartertest.Open(t, g)
+	for wallet, refused := range map[canon.Name]bool{"btc-cosign": false, "btc-recover": false, "eth-cosign": false, "btc-cold": true, "eth-cold": true} {
+		r := pays(btc, 10_000)
+		r.Outputs[0].Address = append([]byte{0, 20}, make([]byte, 20)...)
+		if w, _ := c.Wallet(wallet); w.Chain != r.Chain {
+			r = pays(usd, 1)
+			r.Outputs[0].Address = make([]byte, 20)
+		}
+		r.Wallet = wallet
+		why := refusal.Of(Shape(c, r))
+		if (why != nil) != refused || refused && why.Failures[0].Field != "wallet" {
+			t.Errorf("%s: expected a refusal of the wallet %t, found %v", wallet, refused, why)
+		}
+	}
+}

@@ -1,4 +1,4 @@
-// Package wallets holds what all chains have in common: derivation of child keys, amounts as people read them, and addresses as
+// Package wallets holds what all chains have in common: derivation of child keys, extended keys, amounts as people read them, and addresses as
 // text.
 //
 // Every party derives addresses by itself from a group key that it knows; nothing about a path or an address is taken from

@@ -32,20 +32,13 @@ type configFile struct {
 	Name         canon.Name            `toml:"name"`
 	Data         string                `toml:"data"`
 	Listen       string                `toml:"listen"`
-	Token        tokenConfig           `toml:"token"`
+	Token        ownTokenConfig        `toml:"token"`
+	Devices      []deviceConfig        `toml:"devices"`
+	Pools        string                `toml:"pools"`
 	Peers        map[canon.Name]string `toml:"peers"`
 	Minimum      uint64                `toml:"minimum_version"`
 	Bitcoin      []bitcoinConfig       `toml:"bitcoin"`
 	EVM          []evmConfig           `toml:"evm"`
-}
-
-type tokenConfig struct {
-	Module   string `toml:"module"`
-	Label    string `toml:"label"`
-	Serial   string `toml:"serial"`
-	PINFile  string `toml:"pin_file"`
-	Identity string `toml:"identity"`
-	Sealing  string `toml:"sealing"`
 }
 
 // maxGenesis is the size up to which canon decodes one.
@@ -67,8 +60,7 @@ func loadConfig(path string) (*configFile, string, error) {
 func (c *configFile) check() error {
 	var errs []error
 	for key, value := range map[string]string{
-		"organisation": c.Organisation, "genesis": c.Genesis, "name": string(c.Name), "data": c.Data, "listen": c.Listen, "token.module": c.Token.Module,
-		"token.label": c.Token.Label, "token.identity": c.Token.Identity, "token.sealing": c.Token.Sealing,
+		"organisation": c.Organisation, "genesis": c.Genesis, "name": string(c.Name), "data": c.Data, "listen": c.Listen, "token.identity": c.Token.Identity, "token.sealing": c.Token.Sealing,
 	} {
 		if value == "" {
 			errs = append(errs, fmt.Errorf("%s: expected a value, found none", key))
@@ -80,7 +72,7 @@ func (c *configFile) check() error {
 	if _, err := canon.ParseDigest(c.Organisation); err != nil {
 		errs = append(errs, fmt.Errorf("organisation: %w", err))
 	}
-	errs = append(errs, c.Name.Check(), hostPort("listen", c.Listen), c.checkChains())
+	errs = append(errs, c.Name.Check(), hostPort("listen", c.Listen), c.Token.check("token"), c.checkDevices(), c.checkChains())
 	if len(c.Peers) == 0 {
 		errs = append(errs, errors.New("peers: expected the other signers, found none"))
 	}
@@ -121,19 +113,27 @@ func (c *configFile) charter() (*charter.Charter, error) {
 
 // directory makes a private directory below the data directory, or accepts one that is there and private.
 func (c *configFile) directory(name string) (string, error) {
-	for _, dir := range []string{c.Data, filepath.Join(c.Data, name)} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+	path := filepath.Join(c.Data, name)
+	for _, dir := range []string{c.Data, path} {
+		if err := privateDirectory(dir); err != nil {
 			return "", err
-		}
-		info, err := os.Stat(dir)
-		if err != nil {
-			return "", err
-		}
-		if info.Mode().Perm()&0o077 != 0 {
-			return "", fmt.Errorf("%s: expected mode 0700, found %s", dir, info.Mode())
 		}
 	}
-	return filepath.Join(c.Data, name), nil
+	return path, nil
+}
+
+func privateDirectory(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("%s: expected mode 0700, found %s", dir, info.Mode())
+	}
+	return nil
 }
 
 func (c *configFile) addressFile() string { return filepath.Join(c.Data, "address") }

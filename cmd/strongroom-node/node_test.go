@@ -12,16 +12,40 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
+
+	"google.golang.org/grpc"
 
 	"github.com/strongroom/strongroom/hsm"
 	"github.com/strongroom/strongroom/hsm/hsmtest"
 	"github.com/strongroom/strongroom/internal/config"
 	"github.com/strongroom/strongroom/internal/config/genesis"
+	"github.com/strongroom/strongroom/internal/signer/ledger"
 	"github.com/strongroom/strongroom/proto/canon"
 )
+
+// mainArgument has this test's executable be strongroom-node with the arguments after it.
+const mainArgument = "as-strongroom-node"
+
+// TestMain lets this test's executable be the child process of a token, as strongroom-node is.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == mainArgument {
+		os.Args = append(os.Args[:1], os.Args[2:]...)
+		main()
+		os.Exit(0)
+	}
+	if len(os.Args) == 2 && os.Args[1] == childArgument {
+		if err := (childCommand{}).Run(context.Background()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
 
 func check(t *testing.T, err error) {
 	t.Helper()
@@ -52,8 +76,8 @@ func commandFor(t *testing.T) initCommand {
 	t.Helper()
 	cfg := hsmtest.NewToken(t)
 	return initCommand{
-		Module: cfg.Module, Label: cfg.TokenLabel, PINFile: write(t, "pin", string(cfg.PIN)+"\n"),
-		Identity: "strongroom-identity", Sealing: "strongroom-sealing",
+		tokenFlags: tokenFlags{Module: cfg.Module, Label: cfg.TokenLabel, PINFile: write(t, "pin", string(cfg.PIN)+"\n")},
+		Identity:   "strongroom-identity", Sealing: "strongroom-sealing",
 	}
 }
 
@@ -63,7 +87,7 @@ func TestInitMakesTheKeysOnce(t *testing.T) {
 	if _, err := canon.ParsePublicKey(first.Identity); err != nil {
 		t.Error(err)
 	}
-	if again := initialised(t, c); again != first {
+	if again := initialised(t, c); !reflect.DeepEqual(again, first) {
 		t.Errorf("expected %v again, found %v", first, again)
 	}
 	var out bytes.Buffer
@@ -199,6 +223,40 @@ func TestANodeRunsSaysWhereAndStops(t *testing.T) {
 	}
 }
 
+// A node without a share, such as one that signs with a token, makes a ledger once and no second one.
+func TestALedgerThatVanishedIsNotReplaced(t *testing.T) {
+	c := commandFor(t)
+	genesisPath, digest := organisation(t, initialised(t, c).Identity)
+	path := configured(t, c, genesisPath, digest, "")
+	loaded, _, err := loadConfig(path)
+	check(t, err)
+	serves := func(path string) error {
+		log := &awaited{message: `"msg":"listening"`, came: make(chan struct{})}
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		ended := make(chan error, 1)
+		go func() { ended <- run(ctx, path, slog.New(slog.NewJSONHandler(log, nil))) }()
+		select {
+		case <-log.came:
+			stop()
+			if err := <-ended; !errors.Is(err, grpc.ErrServerStopped) { // before it began to serve
+				return err
+			}
+			return nil
+		case err := <-ended:
+			return err
+		}
+	}
+	check(t, serves(path))
+	check(t, serves(path))
+	check(t, os.RemoveAll(filepath.Join(loaded.Data, ledgerDirectory)))
+	for name, path := range map[string]string{"the ledger is gone": path, "everything is gone": configured(t, c, genesisPath, digest, "")} {
+		if err := serves(path); !errors.Is(err, ledger.ErrMissing) {
+			t.Errorf("%s: expected ErrMissing, found %v", name, err)
+		}
+	}
+}
+
 // executable is the SHA-256 of the file that this test runs from.
 func executable(t *testing.T) string {
 	t.Helper()
@@ -225,7 +283,7 @@ func TestANodeRefusesAnotherOrganisationAndAnotherIdentity(t *testing.T) {
 }
 
 func TestConfigurationIsStrict(t *testing.T) {
-	c := initCommand{Module: "/m", Label: "l", PINFile: "/p", Identity: "i", Sealing: "s"}
+	c := initCommand{tokenFlags: tokenFlags{Module: "/m", Label: "l", PINFile: "/p"}, Identity: "i", Sealing: "s"}
 	good := configured(t, c, "/genesis", strings.Repeat("ab", 32), "")
 	_, _, err := loadConfig(good)
 	check(t, err)

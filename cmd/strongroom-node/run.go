@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
@@ -27,10 +25,6 @@ const grace = 5 * time.Second
 
 // Run serves until SIGTERM or SIGINT. It logs to standard error, one JSON object a line.
 func (c runCommand) Run(ctx context.Context) error {
-	// A core file would hold the shares.
-	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
-		return fmt.Errorf("core files: %w", err)
-	}
 	return run(ctx, c.Config, slog.New(slog.NewJSONHandler(os.Stderr, nil)))
 }
 
@@ -58,16 +52,22 @@ func run(ctx context.Context, path string, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	keys, err := config.Token.open(ctx)
+	keys, err := config.keys(ctx, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, keys.token.Close()) }()
+	open := &tokens{configs: []tokenConfig{config.Token.tokenConfig}, opened: []*openToken{keys.token}}
+	defer func() { err = errors.Join(err, open.close()) }()
+	devices, err := config.devices(ctx, open, log)
+	if err != nil {
+		return err
+	}
 	shares, err := share.NewStore(shareDir, keys.sealer, charter.Organisation(), string(config.Name))
 	if err != nil {
 		return err
 	}
-	ledger, err := signer.OpenLedger(ctx, ledgerDir, charter, config.Name, shares)
+	ledger, err := config.openLedger(ctx, ledgerDir, charter, keys.token, shares)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func run(ctx context.Context, path string, log *slog.Logger) (err error) {
 	}
 	s, err := signer.New(ctx, signer.Config{
 		Charter: charter, Self: config.Name, Identity: keys.identity, Shares: shares, Ledger: ledger, Peers: config.Peers, Log: log, Minimum: config.Minimum, Build: build,
-		Bitcoin: config.bitcoin(), EVM: config.evm(),
+		Bitcoin: config.bitcoin(), EVM: config.evm(), Pools: config.pools(), Devices: devices,
 	})
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -30,22 +31,30 @@ const statusTimeout = 10 * time.Second
 
 // status is what a running node says of itself.
 type status struct {
-	Signer          string      `json:"signer"`
-	Address         string      `json:"address"`
-	LedgerLength    uint64      `json:"ledger_length"`
-	LedgerHead      string      `json:"ledger_head"`
-	ParametersReady bool        `json:"parameters_ready"`
-	Keys            []keyStatus `json:"keys"`
-	Charter         uint64      `json:"charter"` // number of the one in force; 0 if the node gives no word on it
-	CharterDigest   string      `json:"charter_digest"`
-	Hindrance       string      `json:"hindrance"` // why it promises nothing: it is joining, the charter is forked, or lists other builds
-	Build           string      `json:"build"`     // SHA-256 of the executable that runs, as the node wrote it when it started; empty if it did not
+	Signer          string         `json:"signer"`
+	Address         string         `json:"address"`
+	LedgerLength    uint64         `json:"ledger_length"`
+	LedgerHead      string         `json:"ledger_head"`
+	ParametersReady bool           `json:"parameters_ready"`
+	Keys            []keyStatus    `json:"keys"`
+	Devices         []deviceStatus `json:"devices"`
+	Charter         uint64         `json:"charter"` // number of the one in force; 0 if the node gives no word on it
+	CharterDigest   string         `json:"charter_digest"`
+	Hindrance       string         `json:"hindrance"` // why it promises nothing: it is joining, the charter is forked, or lists other builds
+	Build           string         `json:"build"`     // SHA-256 of the executable that runs, as the node wrote it when it started; empty if it did not
 }
 
 type keyStatus struct {
 	Key       string `json:"key"`
 	Epoch     uint64 `json:"epoch"`
 	PublicKey string `json:"public_key"`
+}
+
+type deviceStatus struct {
+	Wallet     string `json:"wallet"`
+	Generation uint64 `json:"generation"` // how often the token was opened since the node started
+	Committed  uint64 `json:"committed"`  // signatures that the ledger has committed to
+	Error      string `json:"error"`      // why the token cannot sign now; empty if it can
 }
 
 // Run asks the node under the node's own identity, which the token holds.
@@ -56,7 +65,7 @@ func (c statusCommand) run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	keys, err := config.Token.open(ctx)
+	keys, err := config.keys(ctx, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -110,11 +119,14 @@ func (s *status) heed(head *strongroomv1.Signed) error {
 func statusOf(address string, r *strongroomv1.GetSignerStatusResponse) status {
 	s := status{
 		Signer: r.GetStatus().GetSigner(), Address: address, LedgerLength: r.GetStatus().GetLedgerLength(),
-		LedgerHead: r.GetStatus().GetLedgerHead(), ParametersReady: r.GetParametersReady(), Keys: []keyStatus{},
+		LedgerHead: r.GetStatus().GetLedgerHead(), ParametersReady: r.GetParametersReady(), Keys: []keyStatus{}, Devices: []deviceStatus{},
 	}
 	s.Hindrance = r.GetStatus().GetError()
 	for _, k := range r.GetStatus().GetKeys() {
 		s.Keys = append(s.Keys, keyStatus{Key: k.GetKey(), Epoch: k.GetEpoch(), PublicKey: hex.EncodeToString(k.GetPublicKey())})
+	}
+	for _, d := range r.GetDevices() {
+		s.Devices = append(s.Devices, deviceStatus{Wallet: d.GetWallet(), Generation: d.GetGeneration(), Committed: d.GetCommitted(), Error: d.GetError()})
 	}
 	return s
 }
@@ -141,6 +153,13 @@ func (c statusCommand) print(out io.Writer, s status) error {
 	}
 	for _, k := range s.Keys {
 		fmt.Fprintf(&b, "key         %s epoch %d, public %s\n", k.Key, k.Epoch, k.PublicKey)
+	}
+	for _, d := range s.Devices {
+		fmt.Fprintf(&b, "device      of %s, opened %d times, %d signatures committed to", d.Wallet, d.Generation, d.Committed)
+		if d.Error != "" {
+			fmt.Fprintf(&b, ", cannot sign: %s", d.Error)
+		}
+		b.WriteString("\n")
 	}
 	_, err := io.WriteString(out, b.String())
 	return err

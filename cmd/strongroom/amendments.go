@@ -91,7 +91,21 @@ type amendmentCommands struct {
 	Enact  amendmentEnact  `cmd:"" help:"Put it in force, once a quorum of the signers held it."`
 }
 
+// poolFiles is where commands look for the pools of keys that a charter names.
+type poolFiles struct {
+	Pools string `type:"path" placeholder:"DIR" help:"Directory with the key pools that the charter names, which are held against it; that of the configuration if not given."`
+}
+
+// session opens a session that looks there.
+func (f poolFiles) session(ctx context.Context, app *cli.App, command func(*cli.Session) error) error {
+	return session(ctx, app, func(s *cli.Session) error {
+		s.UsePools(f.Pools)
+		return command(s)
+	})
+}
+
 type amendmentNew struct {
+	poolFiles
 	From      string    `type:"path" placeholder:"FILE" help:"TOML of the whole new charter; its salt stays. The address book has versions of its own."`
 	Lift      bool      `help:"Instead: the charter as it is, with all live freezes lifted."`
 	Confirm   bool      `name:"confirm-freeze" help:"Instead: the charter as it is, with all live freezes confirmed, so that they do not lapse."`
@@ -103,22 +117,24 @@ type amendmentNew struct {
 
 // Run writes an amendment.
 func (c amendmentNew) Run(ctx context.Context, app *cli.App) error {
-	return session(ctx, app, func(s *cli.Session) error {
+	return c.session(ctx, app, func(s *cli.Session) error {
 		return s.NewAmendment(ctx, cli.Change{From: c.From, Lift: c.Lift, Confirm: c.Confirm, Follows: c.Follows, Reason: c.Reason, NotBefore: c.NotBefore, Out: c.Out})
 	})
 }
 
 type amendmentShow struct {
+	poolFiles
 	Amendment string `arg:"" help:"File, or digest of a proposed amendment, or at least its first 8 digits."`
 }
 
 // Run shows an amendment.
 func (c amendmentShow) Run(ctx context.Context, app *cli.App) error {
-	return session(ctx, app, func(s *cli.Session) error { return s.ShowAmendment(c.Amendment) })
+	return c.session(ctx, app, func(s *cli.Session) error { return s.ShowAmendment(c.Amendment) })
 }
 
 // ballot holds the flags of who approves an amendment.
 type ballot struct {
+	poolFiles
 	File     string        `arg:"" type:"path" help:"File of the amendment."`
 	Valid    time.Duration `default:"720h" help:"How long the approval is good for, beyond the time for which signers hold the amendment."`
 	Recovery bool          `help:"Sign with a recovery key of the charter, for officers who are lost."`
@@ -132,7 +148,7 @@ type amendmentSign struct {
 
 // Run signs an amendment.
 func (c amendmentSign) Run(ctx context.Context, app *cli.App) error {
-	return session(ctx, app, func(s *cli.Session) error {
+	return c.session(ctx, app, func(s *cli.Session) error {
 		return s.SignAmendment(cli.Ballot{File: c.File, Number: c.Number, Valid: c.Valid, Recovery: c.Recovery, Reason: c.Reason})
 	})
 }
@@ -144,12 +160,13 @@ type amendmentExport struct {
 
 // Run writes the message to sign.
 func (c amendmentExport) Run(ctx context.Context, app *cli.App) error {
-	return session(ctx, app, func(s *cli.Session) error {
+	return c.session(ctx, app, func(s *cli.Session) error {
 		return s.ExportAmendment(cli.Ballot{File: c.File, Valid: c.Valid, Recovery: c.Recovery, Reason: c.Reason}, c.Out)
 	})
 }
 
 type amendmentImport struct {
+	poolFiles
 	File      string `arg:"" type:"path" help:"File of the amendment."`
 	Document  string `required:"" type:"path" placeholder:"FILE" help:"Message, as exported."`
 	Signature string `required:"" type:"path" placeholder:"FILE" help:"Signature, as ssh-keygen wrote it."`
@@ -157,23 +174,24 @@ type amendmentImport struct {
 
 // Run adds a signature that was made elsewhere.
 func (c amendmentImport) Run(ctx context.Context, app *cli.App) error {
-	return session(ctx, app, func(s *cli.Session) error { return s.ImportAmendment(c.File, c.Document, c.Signature) })
+	return c.session(ctx, app, func(s *cli.Session) error { return s.ImportAmendment(c.File, c.Document, c.Signature) })
 }
 
 type amendmentSubmit struct {
+	poolFiles
 	File []string `arg:"" type:"path" help:"File of the amendment; several copies, signed by several officers, count together."`
 }
 
 // Run proposes an amendment.
 func (c amendmentSubmit) Run(ctx context.Context, app *cli.App) error {
-	return session(ctx, app, func(s *cli.Session) error { return s.SubmitAmendment(ctx, c.File) })
+	return c.session(ctx, app, func(s *cli.Session) error { return s.SubmitAmendment(ctx, c.File) })
 }
 
-type amendmentList struct{}
+type amendmentList struct{ poolFiles }
 
 // Run lists amendments that wait.
-func (amendmentList) Run(ctx context.Context, app *cli.App) error {
-	return session(ctx, app, func(s *cli.Session) error { return s.Amendments() })
+func (c amendmentList) Run(ctx context.Context, app *cli.App) error {
+	return c.session(ctx, app, func(s *cli.Session) error { return s.Amendments() })
 }
 
 type amendmentEnact struct {
@@ -196,12 +214,13 @@ func (c charterDiff) Run(ctx context.Context, app *cli.App) error {
 }
 
 type charterLint struct {
-	From string `required:"" type:"path" placeholder:"FILE" help:"TOML of the whole charter."`
-	Book string `type:"path" placeholder:"FILE" help:"TOML of the address book that a genesis begins with; empty if not given."`
+	From  string `required:"" type:"path" placeholder:"FILE" help:"TOML of the whole charter."`
+	Book  string `type:"path" placeholder:"FILE" help:"TOML of the address book that a genesis begins with; empty if not given."`
+	Pools string `type:"path" placeholder:"DIR" help:"Directory with the key pools that it names, which are held against it."`
 }
 
 // Run checks a charter.
-func (c charterLint) Run(app *cli.App) error { return app.LintCharter(c.From, c.Book) }
+func (c charterLint) Run(app *cli.App) error { return app.LintCharter(c.From, c.Book, c.Pools) }
 
 type charterHistory struct {
 	Out string `type:"path" placeholder:"FILE" help:"File for the amendments, for charter_entries in the configuration of a device without connection; it must not exist."`

@@ -88,7 +88,22 @@ func (c withdrawalWatch) Run(ctx context.Context, app *cli.App) error {
 }
 
 type walletCommands struct {
-	List walletList `cmd:"" help:"List wallets and balances."`
+	List       walletList       `cmd:"" help:"List wallets and balances, and what they need of tokens."`
+	Descriptor walletDescriptor `cmd:"" help:"Print the addresses of a Bitcoin wallet as output script descriptors (BIP-380), from what charter, signers and key pool say."`
+}
+
+type walletDescriptor struct {
+	Wallet  string `arg:"" help:"Wallet of the charter."`
+	Account string `help:"Account of the wallet; all of them if not given."`
+	Count   uint64 `default:"100" help:"Addresses of each branch, for wallets with keys in tokens: each address has a descriptor of its own."`
+	Pools   string `type:"path" placeholder:"DIR" help:"Directory with the key pools that the charter names; that of the configuration if not given."`
+}
+
+// Run prints descriptors.
+func (c walletDescriptor) Run(ctx context.Context, app *cli.App) error {
+	return session(ctx, app, func(s *cli.Session) error {
+		return s.Descriptors(ctx, cli.Export{Wallet: c.Wallet, Account: c.Account, Count: c.Count, Pools: c.Pools})
+	})
 }
 
 type walletList struct{}
@@ -127,11 +142,12 @@ func (c addressList) Run(ctx context.Context, app *cli.App) error {
 }
 
 type addressVerify struct {
-	File string `arg:"" help:"File with the attestations; - for standard input."`
+	File  string `arg:"" help:"File with the attestations; - for standard input."`
+	Pools string `type:"path" placeholder:"DIR" help:"Directory with the key pools that the charter names; that of the configuration if not given."`
 }
 
 // Run verifies an address.
 func (c addressVerify) Run(ctx context.Context, app *cli.App) error {
 	app.Offline = true
-	return session(ctx, app, func(s *cli.Session) error { return s.VerifyAddress(c.File) })
+	return session(ctx, app, func(s *cli.Session) error { return s.VerifyAddress(c.File, c.Pools) })
 }

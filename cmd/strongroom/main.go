@@ -2,7 +2,7 @@
 // the charter and versions of the address book, takes what stops something to every signer, and checks addresses and the audit log.
 // Package internal/cli has what it trusts and refuses; this package holds flags and wiring only.
 //
-// Exit codes: 0 done; 2 an allocation that is breached, or a book that is not balanced; 3 refused, denied, rejected, expired or not verified; 4 no server that could do it answered; 1 anything else.
+// Exit codes: 0 done; 2 an allocation that is breached, a book that is not balanced, or a token that is not as it should be; 3 refused, denied, rejected, expired or not verified; 4 no server that could do it answered; 1 anything else.
 package main
 
 import (
@@ -52,6 +52,8 @@ type commands struct {
 	Keygen keygenCommand `cmd:"" help:"Have a key of the charter made by its holders." group:"Operators and auditors"`
 	Audit  auditCommands `cmd:"" help:"The audit log." group:"Operators and auditors"`
 
+	HSM hsmCommands `cmd:"" name:"hsm" help:"Hardware security modules." group:"Operators and auditors"`
+
 	Charter charterCommands `cmd:"" help:"The charter, verified against the pinned digest." group:"Everybody"`
 	Key     keyCommands     `cmd:"" help:"Keys that sign approvals and requests." group:"Everybody"`
 	TLS     tlsCommands     `cmd:"" name:"tls" help:"Keys of devices." group:"Everybody"`
@@ -68,7 +70,7 @@ func run(arguments []string) int {
 	exited := -1
 	parser, err := kong.New(&c, kong.Name("strongroom"), kong.Exit(func(code int) { exited = code }),
 		kong.Description("The tool of a Strongroom organisation's officers, clients, auditors and operators.\n\n"+
-			"Exit codes: 0 done; 2 an allocation that is breached, or a book that is not balanced; 3 refused, denied, rejected, expired or not verified; 4 no server that could do it answered; 1 anything else."))
+			"Exit codes: 0 done; 2 an allocation that is breached, a book that is not balanced, or a token that is not as it should be; 3 refused, denied, rejected, expired or not verified; 4 no server that could do it answered; 1 anything else."))
 	if err != nil {
 		return app.Fail(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/strongroom/strongroom/internal/config/genesis"
+	"github.com/strongroom/strongroom/internal/poolcheck"
+	"github.com/strongroom/strongroom/policy/charter"
 )
 
 type genesisCommand struct {
@@ -14,12 +16,13 @@ type genesisCommand struct {
 }
 
 type genesisBuild struct {
-	From string `required:"" type:"existingfile" help:"TOML of the genesis."`
-	Book string `required:"" type:"existingfile" help:"TOML of the address book's entries."`
-	Out  string `required:"" type:"path" help:"File to write the signed form to; it must not exist."`
+	From  string `required:"" type:"existingfile" help:"TOML of the genesis."`
+	Book  string `required:"" type:"existingfile" help:"TOML of the address book's entries."`
+	Out   string `required:"" type:"path" help:"File to write the signed form to; it must not exist."`
+	Pools string `type:"path" placeholder:"DIR" help:"Directory with the key pools that the genesis names: those that do not fit it are refused."`
 }
 
-// Run compiles and prints what everybody pins: the digest, and twelve words of it to compare aloud.
+// Run compiles and prints what everybody pins: the digest, and twelve words of it to compare aloud; and what is known of the pools of keys that it names.
 func (c genesisBuild) Run() error {
 	from, err := os.ReadFile(c.From)
 	if err != nil {
@@ -33,12 +36,28 @@ func (c genesisBuild) Run() error {
 	if err != nil {
 		return err
 	}
+	compiled, err := charter.Open(g.Document, g.Digest)
+	if err != nil {
+		return err
+	}
+	pools := poolcheck.In(c.Pools).Check(nil, compiled)
+	if err := poolcheck.Refused(pools); err != nil {
+		return fmt.Errorf("genesis: %w", err)
+	}
 	if err := writeNew(c.Out, g.Document, 0o644); err != nil {
 		return err
 	}
 	words := g.Digest.Words()
 	fmt.Printf("organisation %s\nwords        %s\nentries      %d in the book, root %s\n",
 		g.Digest, strings.Join(words[:], " "), g.Genesis.Book.Size, g.Genesis.Book.Root)
+	for _, p := range pools {
+		if words := p.Words(); words != "" {
+			fmt.Printf("pool         %s\n", words)
+		}
+		for _, w := range p.Warnings() {
+			fmt.Printf("WARNING      %s\n", w)
+		}
+	}
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/strongroom/strongroom/internal/config"
 	"github.com/strongroom/strongroom/internal/config/genesis"
 	"github.com/strongroom/strongroom/internal/coordinator"
 	"github.com/strongroom/strongroom/internal/coordinator/store/sqlite"
@@ -143,6 +144,9 @@ func (d *daemon) foundation(ctx context.Context) (*coordinator.Parts, error) {
 	}
 	if p.Books, err = coordinator.OpenBooks(ctx, p.Charters, func() (*book.Tree, error) { return readBook(c.Book, first) }, p.Store, time.Now()); err != nil {
 		return nil, fmt.Errorf("book: %w", err)
+	}
+	if c.Pools != "" {
+		p.Pools = config.Pools(c.Pools)
 	}
 	if p.Key, err = coordinator.LoadKey(c.Key); err != nil {
 		return nil, fmt.Errorf("key: %w", err)

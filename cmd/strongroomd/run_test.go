@@ -180,8 +180,8 @@ func ask(t *testing.T, ctx context.Context, dir string, certificate tls.Certific
 		t.Errorf("health: expected serving, found %v, %v", health, err)
 	}
 	got, err := strongroomv1.NewOperationServiceClient(conn).GetStatus(ctx, &strongroomv1.GetStatusRequest{})
-	if err != nil || len(got.GetSigners()) != 4 || got.GetSigners()[0].GetReachable() {
-		t.Errorf("status: expected four signers out of reach, found %v, %v", got, err)
+	if err != nil || len(got.GetSigners()) != 7 || got.GetSigners()[0].GetReachable() {
+		t.Errorf("status: expected four signers and three with tokens, all out of reach, found %v, %v", got, err)
 	}
 }
 

@@ -60,6 +60,11 @@ type AddressView struct {
 	Path       []uint64 `json:"path"`
 	AttestedBy []string `json:"attested_by"`
 	Needed     uint64   `json:"needed"`
+	// Devices are the signers whose tokens sign with the MPC key, of whom DevicesNeeded must be among those who attest.
+	Devices       []string `json:"devices,omitempty"`
+	DevicesNeeded uint64   `json:"devices_needed,omitempty"`
+	// Pool is the digest of the pool of keys from which the address was derived here; empty if it was not.
+	Pool string `json:"pool,omitempty"`
 	// Attestations are what the file holds that the view is made of.
 	Attestations []SignedDocument `json:"attestations,omitempty"`
 	File         string           `json:"file,omitempty"`
@@ -70,18 +75,49 @@ func (v AddressView) writeText(t *text) {
 	t.field("Chain", v.Chain)
 	t.field("Wallet", v.Wallet)
 	t.field("Account", fmt.Sprintf("%s of client %s, index %d", v.Account, v.Client, v.Path[4]))
-	t.field("Attested by", fmt.Sprintf("%s (%d needed)", names(v.AttestedBy), v.Needed))
+	needed := fmt.Sprintf("%d needed", v.Needed)
+	if v.DevicesNeeded > 0 {
+		needed += fmt.Sprintf(", and %d of %s", v.DevicesNeeded, names(v.Devices))
+	}
+	t.field("Attested by", fmt.Sprintf("%s (%s)", names(v.AttestedBy), needed))
+	if v.Pool != "" {
+		t.field("Derived here", "from the pool of keys "+v.Pool)
+	}
 	if v.File != "" {
 		t.field("Written to", v.File)
 	}
 }
 
-// verifyAddress checks that more signers than may lie attest the same address, and that the charter has what it names. It needs
-// nothing but the charter. The error is a *refusal.Refusal.
-func verifyAddress(c *charter.Charter, f AddressFile) (AddressView, error) {
+// verifyAddress checks that more signers than may lie attest the same address, for wallets of scheme cosign also as many of the devices as must sign, and
+// that the charter has what it names. It needs nothing but the charter. Where tokens alone sign and the pool of their keys is given, the address is derived
+// from it as well. The error is a *refusal.Refusal.
+func verifyAddress(c *charter.Charter, f AddressFile, pools poolSource) (AddressView, error) {
 	var l refusal.List
-	var first *canon.Address
-	var attested []canon.Name
+	first, attested := agreed(c, f, &l)
+	wallet, needed := enoughAttest(c, first, attested, &l)
+	if err := l.Err(); err != nil {
+		return AddressView{}, err
+	}
+	slices.Sort(attested)
+	v, err := placeAddress(c, *first)
+	if err != nil {
+		return AddressView{}, err
+	}
+	if devices := devicesAttesting(wallet); len(devices) > 0 {
+		v.Devices, v.DevicesNeeded = toStrings(devices), wallet.Needed
+	}
+	if v.Pool, err = derived(c, wallet, *first, pools); err != nil {
+		return AddressView{}, err
+	}
+	if f.Address != "" && f.Address != v.Address {
+		return AddressView{}, refusal.New("attestation", "address", v.Address+", as attested", f.Address)
+	}
+	v.AttestedBy, v.Needed, v.Attestations = toStrings(attested), needed, f.Attestations
+	return v, nil
+}
+
+// agreed returns what the attestations say and who says it, and notes those that do not verify or say something else.
+func agreed(c *charter.Charter, f AddressFile, l *refusal.List) (first *canon.Address, attested []canon.Name) {
 	for i, s := range f.Attestations {
 		field := fmt.Sprintf("attestations[%d]", i)
 		a, err := verifyAttestation(c, s)
@@ -99,23 +135,24 @@ func verifyAddress(c *charter.Charter, f AddressFile) (AddressView, error) {
 			attested = append(attested, a.Signer)
 		}
 	}
+	return first, attested
+}
+
+// enoughAttest notes who is missing among those who attest, and returns the wallet and how many signers are needed.
+func enoughAttest(c *charter.Charter, first *canon.Address, attested []canon.Name, l *refusal.List) (canon.Wallet, uint64) {
+	var wallet canon.Wallet
+	if first != nil {
+		wallet, _ = c.Wallet(first.Wallet)
+	}
 	needed := c.Genesis().Roster.Faults + 1
-	if uint64(len(attested)) < needed {
-		l.Add("attestation", "attestations", fmt.Sprintf("%d distinct signers over the same fields", needed), fmt.Sprint(len(attested)))
+	if n := countOf(attested, func(name canon.Name) bool { return counts(c, wallet, name) }); n < needed {
+		l.Add("attestation", "attestations", fmt.Sprintf("%d distinct signers over the same fields", needed), fmt.Sprint(n))
 	}
-	if err := l.Err(); err != nil {
-		return AddressView{}, err
+	devices := devicesAttesting(wallet)
+	if n := countOf(attested, func(name canon.Name) bool { return slices.Contains(devices, name) }); len(devices) > 0 && n < wallet.Needed {
+		l.Add("attestation", "attestations", fmt.Sprintf("%d of the devices %s", wallet.Needed, names(devices)), fmt.Sprint(n))
 	}
-	slices.Sort(attested)
-	v, err := placeAddress(c, *first)
-	if err != nil {
-		return AddressView{}, err
-	}
-	if f.Address != "" && f.Address != v.Address {
-		return AddressView{}, refusal.New("attestation", "address", v.Address+", as attested", f.Address)
-	}
-	v.AttestedBy, v.Needed, v.Attestations = toStrings(attested), needed, f.Attestations
-	return v, nil
+	return wallet, needed
 }
 
 // verifyAttestation checks one signer's signature.
@@ -163,8 +200,8 @@ func placeAddress(c *charter.Charter, a canon.Address) (AddressView, error) {
 	if !ok || a.Chain != wallet.Chain {
 		l.Add("attestation", "chain", string(wallet.Chain), string(a.Chain))
 	}
-	key, ok := c.Key(a.Key)
-	if !ok || a.Key != wallet.Key || a.KeyEpoch != key.Epoch {
+	key, ok := c.Key(wallet.Key) // none, of epoch 0, where tokens alone sign
+	if ok == (wallet.Scheme == canon.SchemeHSM) || a.Key != wallet.Key || a.KeyEpoch != key.Epoch {
 		l.Add("attestation", "key", fmt.Sprintf("%s, epoch %d", wallet.Key, key.Epoch), fmt.Sprintf("%s, epoch %d", a.Key, a.KeyEpoch))
 	}
 	if want := []uint64{chain.CoinType, wallet.Number, account.Number, wallets.BranchReceive}; !slices.Equal(want, a.Path[:4]) {
@@ -180,8 +217,9 @@ func placeAddress(c *charter.Charter, a canon.Address) (AddressView, error) {
 	return AddressView{Address: text, Chain: string(a.Chain), Wallet: string(a.Wallet), Account: string(a.Account), Client: string(account.Client), Path: a.Path}, nil
 }
 
-// VerifyAddress checks a file of attestations against the pinned charter, without any connection, and prints the address.
-func (s *Session) VerifyAddress(path string) error {
+// VerifyAddress checks a file of attestations against the pinned charter, without any connection, and prints the address. Key pools are looked for in a
+// directory; empty for that of the configuration.
+func (s *Session) VerifyAddress(path, pools string) error {
 	b, err := s.read(path, maxAddressFile)
 	if err != nil {
 		return err
@@ -190,7 +228,7 @@ func (s *Session) VerifyAddress(path string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	v, err := verifyAddress(s.Charter, f)
+	v, err := verifyAddress(s.Charter, f, s.pools(pools))
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
@@ -222,7 +260,7 @@ func (s *Session) NewAddress(ctx context.Context, wallet, account, requestID, ou
 	if err != nil {
 		return err
 	}
-	v, err := verifyAddress(s.Charter, fileOf(got))
+	v, err := verifyAddress(s.Charter, fileOf(got), s.pools(""))
 	if err != nil {
 		return err
 	}
@@ -287,9 +325,9 @@ func (s *Session) Addresses(ctx context.Context, wallet, account string) error {
 	if err != nil {
 		return err
 	}
-	v := AddressesView{Addresses: []AddressView{}}
+	v, pools := AddressesView{Addresses: []AddressView{}}, s.pools("")
 	for _, a := range list {
-		item, err := verifyAddress(s.Charter, fileOf(a))
+		item, err := verifyAddress(s.Charter, fileOf(a), pools)
 		if holder := s.holderOf(wallet, account); err == nil && (item.Wallet != wallet || item.Account != holder) {
 			err = refusal.New("attestation", "wallet, account", wallet+", "+holder, item.Wallet+", "+item.Account)
 		}

@@ -66,7 +66,7 @@ func TestOnlyAddressesThatEnoughSignersAttestVerify(t *testing.T) {
 				t.Fatal(err)
 			}
 			p.In = strings.NewReader(string(b))
-			err = p.run(t, func(_ context.Context, s *cli.Session) error { return s.VerifyAddress("-") })
+			err = p.run(t, func(_ context.Context, s *cli.Session) error { return s.VerifyAddress("-", "") })
 			if tt.want == "" {
 				if err != nil || !strings.Contains(p.out.String(), text) {
 					t.Errorf("expected %s, found %v and %s", text, err, p.out)
@@ -107,7 +107,7 @@ func TestANewAddressIsVerifiedBeforeItIsWritten(t *testing.T) {
 	if err := p.run(t, create("fund-a-main")); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.run(t, func(_ context.Context, s *cli.Session) error { return s.VerifyAddress(out) }); err != nil {
+	if err := p.run(t, func(_ context.Context, s *cli.Session) error { return s.VerifyAddress(out, "") }); err != nil {
 		t.Errorf("expected the written file to verify, found %v", err)
 	}
 }
@@ -145,7 +145,7 @@ func FuzzAddressFile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		out.Reset()
 		app.In = strings.NewReader(string(b))
-		err := s.VerifyAddress("-")
+		err := s.VerifyAddress("-", "")
 		if err == nil && !strings.Contains(out.String(), "bcrt1qycp5qgmc84aqcdsvfn3kt7kravrmwqwe34lwpr") {
 			t.Errorf("expected no other address than the attested one, found %s", out.String())
 		}

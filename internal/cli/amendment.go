@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/strongroom/strongroom/internal/config/genesis"
+	"github.com/strongroom/strongroom/internal/poolcheck"
 	"github.com/strongroom/strongroom/proto/canon"
 )
 
@@ -83,6 +84,9 @@ func (s *Session) writeAmendment(ctx context.Context, c Change) (*AmendmentView,
 	d, err := s.draft(e, nil)
 	if err != nil {
 		return nil, err
+	}
+	if err := poolcheck.Refused(s.checkPools(d.Next)); err != nil {
+		return nil, fmt.Errorf("amendment: %w", err)
 	}
 	encoded, err := canon.Encode(e)
 	if err != nil {

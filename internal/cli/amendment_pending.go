@@ -191,6 +191,7 @@ func (v AmendmentsView) writeText(t *text) {
 			t.say("  reason: %s", a.Reason)
 		}
 		t.say("  %s looser, %s tighter; approved by %s", len(a.Looser), len(a.Tighter), strings.Join(a.ApprovedBy, ", "))
+		writePoolDoubts(t, a.Pools...)
 		t.say("  held by %s", a.Held.heldBy())
 		for _, h := range a.Held.Signers {
 			t.say("  %s: first seen %s, ready %s", h.Signer, h.FirstSeen, h.Ready)
@@ -272,6 +273,9 @@ func (s *Session) SubmitAmendment(ctx context.Context, paths []string) error {
 	}
 	if d.missing != nil {
 		return fmt.Errorf("amendment %s: %w", d.Digest.String()[:16], d.missing)
+	}
+	if err := s.notePools(d.Next); err != nil {
+		return fmt.Errorf("amendment %s: %w", d.Digest.String()[:16], err)
 	}
 	entry, err := d.Entry(nil)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/strongroom/strongroom/internal/poolcheck"
 	"github.com/strongroom/strongroom/policy/amendment"
 	"github.com/strongroom/strongroom/policy/approval"
 	"github.com/strongroom/strongroom/policy/charter"
@@ -50,7 +51,8 @@ func (s *Session) SignAmendment(b Ballot) error {
 	return s.addVote(b.File, d, signed)
 }
 
-// votable reads an amendment's file, shows it (beside a JSON result: on Err), and refuses it while the charter in force is in doubt.
+// votable reads an amendment's file, shows it (beside a JSON result: on Err), and refuses it while the charter in force is in doubt, or if a pool of keys
+// that it names does not fit.
 func (s *Session) votable(path string) (*draft, error) {
 	d, err := s.readDraft(path)
 	if err != nil {
@@ -65,7 +67,13 @@ func (s *Session) votable(path string) (*draft, error) {
 	if _, err := fmt.Fprintln(out, t.String()); err != nil {
 		return nil, err
 	}
-	return d, s.settled()
+	if err := s.settled(); err != nil {
+		return nil, err
+	}
+	if err := poolcheck.Refused(s.checkPools(d.Next)); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return d, nil
 }
 
 func (s *Session) confirmNumber(number uint64, given string) error {

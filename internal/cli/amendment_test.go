@@ -388,7 +388,7 @@ func TestACharterWithAnotherSaltIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.LintCharter(from, book); cli.ExitCode(err) != cli.ExitRefused || !strings.Contains(err.Error(), "amendment") {
+	if err := p.LintCharter(from, book, ""); cli.ExitCode(err) != cli.ExitRefused || !strings.Contains(err.Error(), "amendment") {
 		t.Errorf("expected a quorum that nobody can reach to be refused, found %v", err)
 	}
 }

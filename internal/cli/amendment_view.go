@@ -61,7 +61,8 @@ type AmendmentView struct {
 	NotBefore string   `json:"not_before"`
 	Reason    string   `json:"reason,omitempty"`
 	ChangesView
-	Loosens bool `json:"loosens"`
+	Pools   []PoolView `json:"pools,omitempty"` // those that the charter names anew
+	Loosens bool       `json:"loosens"`
 	// Delay is for how many seconds signers must hold it.
 	Delay      uint64        `json:"delay"`
 	Quorum     string        `json:"quorum"`
@@ -145,7 +146,7 @@ func (s *Session) amendmentView(d *draft) AmendmentView {
 	a := d.Amendment
 	v := AmendmentView{Amendment: d.Digest.String(), Words: words[:], Number: a.Number, Previous: a.Previous.String(), NotBefore: stamp(a.NotBefore),
 		Reason: string(a.Reason), ChangesView: changesView(d.Diff), Loosens: d.Loosens, Delay: d.Delay, Quorum: quorumText(s.Charter.Genesis().Amendment),
-		ApprovedBy: toStrings(d.by), QuorumMet: d.missing == nil, Invalid: d.invalid}
+		ApprovedBy: toStrings(d.by), QuorumMet: d.missing == nil, Invalid: d.invalid, Pools: poolViews(s.checkPools(d.Next))}
 	for _, h := range a.Heals {
 		v.Heals = append(v.Heals, h.String())
 	}
@@ -175,6 +176,10 @@ func (v AmendmentView) writeText(t *text) {
 	}
 	t.gap()
 	v.ChangesView.writeText(t)
+	if len(v.Pools) > 0 {
+		t.gap()
+		writePools(t, v.Pools)
+	}
 	t.gap()
 	t.field("Not before", v.NotBefore)
 	t.field("Waits", delayText(v.Loosens, v.Delay))

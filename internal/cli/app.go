@@ -94,7 +94,7 @@ func marshal(v any) ([]byte, error) {
 const (
 	ExitOK          = 0
 	ExitFailed      = 1 // anything else: wrong usage, a file that cannot be read
-	ExitBreached    = 2 // client assets lie closer to the network than the charter lets them, or the book is not balanced
+	ExitBreached    = 2 // client assets lie closer to the network than the charter lets them, the book is not balanced, or a token is not as it should be
 	ExitRefused     = 3 // refused, denied, rejected, expired, or not verified
 	ExitUnreachable = 4 // no server that could do it answered
 )
@@ -112,7 +112,7 @@ func ExitCode(err error) int {
 		return ExitOK
 	case refusal.Of(err) != nil, errors.Is(err, ErrRefused):
 		return ExitRefused
-	case errors.Is(err, ErrBreached), errors.Is(err, ErrUnbalanced):
+	case errors.Is(err, ErrBreached), errors.Is(err, ErrUnbalanced), errors.Is(err, ErrUnsound):
 		return ExitBreached
 	case errors.Is(err, ErrUnreachable):
 		return ExitUnreachable

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/strongroom/strongroom/internal/config/genesis"
+	"github.com/strongroom/strongroom/internal/poolcheck"
 	"github.com/strongroom/strongroom/policy/charter"
 )
 
@@ -39,17 +40,19 @@ func (v DiffView) writeText(t *text) {
 // LintView says that a charter keeps the rules.
 type LintView struct {
 	DigestView
-	File string `json:"file"`
+	File  string     `json:"file"`
+	Pools []PoolView `json:"pools,omitempty"` // of all wallets with keys in tokens
 }
 
 func (v LintView) writeText(t *text) {
 	t.say("It keeps the rules of a charter. As a genesis its digest would be:")
 	v.DigestView.writeText(t)
+	writePools(t, v.Pools)
 }
 
 // LintCharter checks the charter that a file describes, by all rules that signers check. As a genesis it begins with the address book of
-// another file; none means an empty one. It needs no configuration.
-func (a *App) LintCharter(from, book string) error {
+// another file; none means an empty one. Pools of keys are looked for in a directory: those that are there and do not fit are refused. It needs no configuration.
+func (a *App) LintCharter(from, book, pools string) error {
 	text, err := a.read(from, maxSource)
 	if err != nil {
 		return err
@@ -64,7 +67,14 @@ func (a *App) LintCharter(from, book string) error {
 	if err != nil {
 		return err
 	}
-	return a.Print(LintView{DigestView: digestView(c.Digest, false), File: from})
+	results, err := genesisPools(c.Document, c.Digest, pools)
+	if err != nil {
+		return err
+	}
+	if err := poolcheck.Refused(results); err != nil {
+		return fmt.Errorf("%s: %w", from, err)
+	}
+	return a.Print(LintView{DigestView: digestView(c.Digest, false), File: from, Pools: poolViews(results)})
 }
 
 // HistoryView is how the charter came to be.

@@ -43,6 +43,11 @@ func full(g *canon.Genesis) {
 	g.Builds, g.Confirmed, g.Lifted = []canon.Digest{{1}}, []canon.Digest{{2}}, []canon.Digest{{3}}
 	g.RecoveryCount, g.Delays.Recovery, g.Delays.Balances, g.Book.Owned = 1, 99, 300, true
 	g.Wallets[1].StartNonce = 4
+	vault := g.Wallets[0]
+	vault.Name, vault.Scheme, vault.Number, vault.Needed, vault.Backup, vault.SingleDevice = "vault", canon.SchemeCosign, 9, 1, canon.BackupNone, true
+	vault.Devices = []canon.Device{{Signer: "vault-1", Attestation: make([]byte, 33)}, {Signer: "vault-2"}}
+	vault.Pool, vault.Recovery = make([]byte, 32), make([]byte, 33)
+	g.Wallets = append(g.Wallets, vault)
 }
 
 // visit calls see for every value that is no struct and no list, with where it stands and how to change it.

@@ -135,8 +135,11 @@ func signerEntries(g *canon.Genesis) (out []EntryView) {
 		if !s.Ledger {
 			role = "keeps no ledger"
 		}
-		out = append(out, EntryView{string(s.Name), []string{
-			fmt.Sprintf("run by %s in %s, %s", s.Operator, s.Jurisdiction, role), "identity " + s.Identity.String()}})
+		e := EntryView{string(s.Name), []string{fmt.Sprintf("run by %s in %s, %s", s.Operator, s.Jurisdiction, role), "identity " + s.Identity.String()}}
+		if wallets := tokenOf(g, s.Name); len(wallets) > 0 {
+			e.Lines = append(e.Lines, "its token signs or attests for "+names(wallets))
+		}
+		out = append(out, e)
 	}
 	return out
 }
@@ -233,9 +236,8 @@ func keyEntries(g *canon.Genesis) (out []EntryView) {
 
 func walletEntries(g *canon.Genesis) (out []EntryView) {
 	for _, w := range g.Wallets {
-		e := EntryView{labelled(w.Name, w.Label), []string{
-			fmt.Sprintf("%s, %s, key %s, number %d, on %s", tierText(w.Tier), word(w.Scheme, "MPC", "HSM", "MPC and HSM"), w.Key, w.Number, w.Chain),
-			"accounts " + names(w.Accounts)}}
+		e := EntryView{labelled(w.Name, w.Label), []string{walletLine(w), "accounts " + names(w.Accounts)}}
+		e.Lines = append(e.Lines, deviceLines(w)...)
 		if w.StartNonce > 0 {
 			e.Lines = append(e.Lines, fmt.Sprintf("first nonce of each address %d", w.StartNonce))
 		}

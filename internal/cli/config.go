@@ -24,6 +24,7 @@ type Config struct {
 	Organisation   string         `toml:"organisation"`
 	Genesis        string         `toml:"genesis"`
 	CharterEntries string         `toml:"charter_entries"`
+	Pools          string         `toml:"pools"`
 	Name           canon.Name     `toml:"name"`
 	Coordinator    string         `toml:"coordinator"`
 	TLSKey         string         `toml:"tls_key"`
@@ -62,7 +63,7 @@ func LoadConfig(path string) (*Config, error) {
 	if _, err := config.Load(path, &c); err != nil {
 		return nil, err
 	}
-	for _, p := range []*string{&c.Genesis, &c.CharterEntries, &c.TLSKey, &c.TLSCertificate, &c.Key, &c.PassphraseFile} {
+	for _, p := range []*string{&c.Genesis, &c.CharterEntries, &c.Pools, &c.TLSKey, &c.TLSCertificate, &c.Key, &c.PassphraseFile} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(filepath.Dir(path), *p)
 		}

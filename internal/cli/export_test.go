@@ -17,6 +17,7 @@ var (
 	ParseBook     = parseBook
 	ParseProof    = parseBookProofFile
 	DecodeBook    = ProofOfBook.proof
+	Counts        = counts
 )
 
 // CharterViewOf is what charter show prints.

@@ -115,10 +115,11 @@ func TestStatusAndKeygenAreRendered(t *testing.T) {
 		Chains: []*pb.ChainStatus{{Chain: "eip155:1337", Height: 12}},
 		Signers: []*pb.SignerStatus{{Signer: "node-1", Reachable: true, LedgerLength: 5, LedgerHead: strings.Repeat("0a", 32),
 			Keys: []*pb.KeyStatus{{Key: "hot", Epoch: 1, PublicKey: append([]byte{3}, make([]byte, 32)...)}}},
-			{Signer: "node-4", Error: "no route"}, {Signer: "node-9", Reachable: true}},
+			{Signer: "node-4", Error: "no route"}, {Signer: "node-2", Reachable: true, Error: "token of wallet btc-warm: CKR_DEVICE_ERROR"}, {Signer: "node-9", Reachable: true}},
 	}
 	w.nodes["node-1"].Status = &pb.SignerStatus{Signer: "node-1", LedgerLength: 6, LedgerHead: strings.Repeat("0b", 32),
 		Keys: []*pb.KeyStatus{{Key: "hot", Epoch: 1, PublicKey: append([]byte{2}, make([]byte, 32)...)}}}
+	w.nodes["node-1"].Devices = []*pb.DeviceStatus{{Wallet: "btc-cold", Generation: 1, Committed: 7}, {Wallet: "btc-warm", Error: "CKR_DEVICE_REMOVED", Generation: 3}}
 	p := w.person(t, "alice", rpc.Officer)
 	p.both(t, "status", func(ctx context.Context, s *cli.Session) error { return s.Status(ctx) })
 	p.both(t, "keygen", func(ctx context.Context, s *cli.Session) error { return s.GenerateKey(ctx, "hot") })

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -161,6 +162,9 @@ func (o *office) change(p *proposal) desk.Item {
 	i := desk.Item{ID: v.Amendment, What: fmt.Sprintf("amendment %d", v.Number), For: wallets.EscapeText(v.Reason), Text: t.String(),
 		Why: "An amendment is approved with: strongroom amendment sign FILE. To stop it: strongroom veto " + v.Amendment[:16]}
 	i.State = fmt.Sprintf("%d looser, %d tighter", len(v.Looser), len(v.Tighter))
+	if slices.ContainsFunc(v.Pools, func(p PoolView) bool { return !p.Checked }) {
+		i.State += ", pool NOT CHECKED"
+	}
 	if len(v.Held.VetoedBy) > 0 {
 		i.State = wallets.EscapeText("vetoed by " + strings.Join(v.Held.VetoedBy, ", "))
 	}

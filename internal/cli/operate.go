@@ -39,6 +39,18 @@ type SignerStatus struct {
 	LedgerLength uint64     `json:"ledger_length"`
 	LedgerHead   string     `json:"ledger_head,omitempty"`
 	Keys         []GroupKey `json:"keys,omitempty"`
+	// Trouble is what the coordinator says of a signer that answers.
+	Trouble string `json:"trouble,omitempty"`
+	// Devices are the wallets that the signer's token signs for, as the signer itself says.
+	Devices []DeviceStatus `json:"devices,omitempty"`
+}
+
+// DeviceStatus is a signer's token.
+type DeviceStatus struct {
+	Wallet     string `json:"wallet"`
+	Error      string `json:"error,omitempty"` // why it cannot sign now
+	Generation uint64 `json:"generation"`      // how often it was opened since the signer started
+	Committed  uint64 `json:"committed"`       // signatures that the signer's ledger has committed to for the wallet
 }
 
 // ChainStatus is a chain as the coordinator sees it.
@@ -81,10 +93,17 @@ func (v StatusView) writeText(t *text) {
 	}
 	t.table(rows)
 	for _, s := range v.Signers {
-		for _, why := range []string{s.Direct, s.Reported} {
+		for _, why := range []string{s.Direct, s.Reported, s.Trouble} {
 			if why != "" && why != reachable {
 				t.say("%s: %s", s.Signer, why)
 			}
+		}
+		for _, d := range s.Devices {
+			state := "signs"
+			if d.Error != "" {
+				state = "CANNOT SIGN: " + d.Error
+			}
+			t.say("%s: token of wallet %s %s; opened %s times, committed to %s signatures", s.Signer, d.Wallet, state, d.Generation, d.Committed)
 		}
 	}
 }
@@ -147,6 +166,8 @@ func (l *SignerStatus) report(status *pb.GetStatusResponse) {
 		l.Reported = reachable
 		if !r.GetReachable() {
 			l.Reported = "not reachable: " + r.GetError()
+		} else {
+			l.Trouble = r.GetError()
 		}
 		l.ledger(r)
 	}
@@ -160,6 +181,9 @@ func (l *SignerStatus) ask(a answer[*pb.GetSignerStatusResponse]) {
 	}
 	l.Direct = reachable
 	l.ledger(a.Value.GetStatus())
+	for _, d := range a.Value.GetDevices() {
+		l.Devices = append(l.Devices, DeviceStatus{Wallet: d.GetWallet(), Error: d.GetError(), Generation: d.GetGeneration(), Committed: d.GetCommitted()})
+	}
 }
 
 func (l *SignerStatus) ledger(r *pb.SignerStatus) {
@@ -189,10 +213,21 @@ type WalletsView struct {
 
 // WalletView is a wallet.
 type WalletView struct {
-	Wallet   string        `json:"wallet"`
-	Label    string        `json:"label"`
-	Chain    string        `json:"chain"`
-	Balances []BalanceView `json:"balances"`
+	Wallet   string   `json:"wallet"`
+	Label    string   `json:"label"`
+	Chain    string   `json:"chain"`
+	Tier     string   `json:"tier"`
+	Scheme   string   `json:"scheme"`
+	Devices  []string `json:"devices,omitempty"` // signers whose tokens sign or attest
+	Needed   uint64   `json:"needed,omitempty"`  // how many of them must
+	Pool     string   `json:"pool,omitempty"`    // digest
+	Recovery string   `json:"recovery,omitempty"`
+	Backup   string   `json:"backup,omitempty"`
+	// SingleDevice says that one token and its PIN are the money.
+	SingleDevice bool          `json:"single_device,omitempty"`
+	Balances     []BalanceView `json:"balances"`
+
+	lines []string // for people, of the charter
 }
 
 // BalanceView is what an account holds of an asset.
@@ -208,6 +243,9 @@ func (v WalletsView) writeText(t *text) {
 			t.gap()
 		}
 		t.say("%s, %s", labelled(canon.Name(w.Wallet), canon.Text(w.Label)), w.Chain)
+		for _, line := range w.lines {
+			t.say("  %s", line)
+		}
 		rows := [][]string{{"  ACCOUNT", "CONFIRMED", "SET ASIDE"}}
 		for _, b := range w.Balances {
 			rows = append(rows, []string{"  " + b.Account, b.Confirmed.Amount, b.Pending.Amount})
@@ -232,7 +270,7 @@ func (s *Session) Wallets(ctx context.Context) error {
 		if !ok {
 			return fmt.Errorf("coordinator: expected a wallet of the charter, found %q", w.GetName())
 		}
-		item := WalletView{Wallet: string(wallet.Name), Label: string(wallet.Label), Chain: string(wallet.Chain), Balances: []BalanceView{}}
+		item := walletView(wallet)
 		for _, b := range w.GetBalances() {
 			balance, err := s.balance(b)
 			if err != nil {
@@ -243,6 +281,23 @@ func (s *Session) Wallets(ctx context.Context) error {
 		v.Wallets = append(v.Wallets, item)
 	}
 	return s.Print(v)
+}
+
+// walletView shows what the charter says of a wallet.
+func walletView(w canon.Wallet) WalletView {
+	v := WalletView{Wallet: string(w.Name), Label: string(w.Label), Chain: string(w.Chain), Tier: tierText(w.Tier), Scheme: word(w.Scheme, "mpc", "hsm", "cosign"),
+		Needed: w.Needed, Pool: hex.EncodeToString(w.Pool), Recovery: hex.EncodeToString(w.Recovery), SingleDevice: w.SingleDevice, Balances: []BalanceView{}}
+	for _, d := range w.Devices {
+		v.Devices = append(v.Devices, string(d.Signer))
+	}
+	if w.Backup != 0 {
+		v.Backup = word(w.Backup, "none", "wrap")
+	}
+	v.lines = deviceLines(w)
+	if len(v.lines) > 0 {
+		v.lines = append([]string{walletLine(w)}, v.lines...)
+	}
+	return v
 }
 
 func (s *Session) balance(b *pb.Balance) (BalanceView, error) {

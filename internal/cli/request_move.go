@@ -43,7 +43,7 @@ func (s *Session) place(ctx context.Context, o *Order) error {
 	if err != nil {
 		return err
 	}
-	v, err := verifyAddress(s.Charter, fileOf(got))
+	v, err := verifyAddress(s.Charter, fileOf(got), s.pools(""))
 	if err != nil {
 		return err
 	}

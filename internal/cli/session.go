@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/strongroom/strongroom/internal/config"
+	"github.com/strongroom/strongroom/internal/poolcheck"
 	"github.com/strongroom/strongroom/policy/amendment"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/policy/guard"
@@ -30,6 +33,7 @@ type Session struct {
 	news        news
 	front       *coordinator
 	peers       []signerPeer
+	poolFiles   *poolcheck.Directory
 	connections []*grpc.ClientConn
 }
 
@@ -98,6 +102,14 @@ func (s *Session) wasSigner(name canon.Name) bool {
 		_, ok := c.Signer(name)
 		return ok
 	})
+}
+
+// pools returns how to find key pools in a directory, empty for that of the configuration. Without either there are none.
+func (s *Session) pools(dir string) poolSource {
+	if dir = cmp.Or(dir, s.Config.Pools); dir == "" {
+		return nil
+	}
+	return config.Pools(dir)
 }
 
 // adopt makes the chain's charter the session's.

@@ -1,6 +1,7 @@
-// Package config reads configuration files and secrets. Configuration is strict TOML: a key that the program has no field for is an
+// Package config reads configuration files, secrets and pools of keys. Configuration is strict TOML: a key that the program has no field for is an
 // error, and so is a file beyond the size limit; its SHA-256 is returned for the log. Secrets stand in files of their own that only
-// their owner can read; a looser mode is refused before a byte is read. Errors name files and keys, never a secret's contents.
+// their owner can read; a looser mode is refused before a byte is read. Pools of keys are public: they are trusted under the digest that a charter names,
+// whatever way they came. Errors name files and keys, never a secret's contents.
 package config
 
 import (

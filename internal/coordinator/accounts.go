@@ -14,6 +14,7 @@ import (
 	"github.com/strongroom/strongroom/internal/coordinator/store"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/proto/refusal"
 	"github.com/strongroom/strongroom/wallets"
 )
 
@@ -102,9 +103,6 @@ func (s *Service) reconcile(ctx context.Context) ([]reconciled, error) {
 	c := s.charter()
 	var out []reconciled
 	for _, w := range c.Genesis().Wallets {
-		if w.Scheme != canon.SchemeMPC {
-			continue
-		}
 		lines, err := s.reconcileWallet(ctx, c, w)
 		if err != nil {
 			return nil, fmt.Errorf("wallet %s: %w", w.Name, err)
@@ -231,6 +229,9 @@ func (s *Service) heldAt(ctx context.Context, c *charter.Charter, w canon.Wallet
 			continue // its assets lie on the pool's address
 		}
 		address, _, err := s.keys.derive(w, account, wallets.BranchReceive, 0)
+		if refusal.Of(err) != nil {
+			continue // the pool has no address for it
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -129,10 +129,17 @@ func (s *Service) heldOn(ctx context.Context, c *charter.Charter, id canon.Chain
 	}
 	var out []accounting.Held
 	for _, w := range c.Genesis().Wallets {
-		if w.Chain != id || w.Scheme != canon.SchemeMPC {
+		if w.Chain != id {
 			continue
 		}
 		held, err := s.heldAt(ctx, c, w, at)
+		var missing *missingPoolError
+		if errors.As(err, &missing) {
+			if before, _ := s.alarmed.Swap(w.Name, err.Error()); before != err.Error() {
+				s.Log.Error("a wallet waits", "wallet", string(w.Name), "error", err.Error())
+			}
+			continue // what it held before stands in the book until its addresses are known again
+		}
 		if err != nil {
 			return nil, err
 		}

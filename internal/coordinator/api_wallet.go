@@ -3,6 +3,7 @@ package coordinator
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"fmt"
 	"math/big"
 	"slices"
@@ -26,6 +27,7 @@ type walletAPI struct {
 var (
 	tiers   = map[canon.Tier]string{canon.Hot: "hot", canon.Warm: "warm", canon.Cold: "cold"}
 	schemes = map[canon.WalletScheme]string{canon.SchemeMPC: "mpc", canon.SchemeHSM: "hsm", canon.SchemeCosign: "cosign"}
+	backups = map[canon.Backup]string{canon.BackupNone: "none", canon.BackupWrap: "wrap"}
 )
 
 // ListWallets implements the service. A wallet whose balances cannot be looked up now is listed without them.
@@ -41,7 +43,7 @@ func (a *walletAPI) ListWallets(ctx context.Context, _ *strongroomv1.ListWallets
 		if len(accounts) == 0 {
 			continue
 		}
-		shown := &strongroomv1.Wallet{Name: "wallets/" + string(w.Name), Chain: string(w.Chain), Tier: tiers[w.Tier], Scheme: schemes[w.Scheme]}
+		shown := toWallet(w)
 		for _, account := range accounts {
 			shown.Accounts = append(shown.Accounts, string(account))
 		}
@@ -51,6 +53,16 @@ func (a *walletAPI) ListWallets(ctx context.Context, _ *strongroomv1.ListWallets
 		out.Wallets = append(out.Wallets, shown)
 	}
 	return out, nil
+}
+
+// toWallet shows what the charter says of a wallet, without its accounts.
+func toWallet(w canon.Wallet) *strongroomv1.Wallet {
+	out := &strongroomv1.Wallet{Name: "wallets/" + string(w.Name), Chain: string(w.Chain), Tier: tiers[w.Tier], Scheme: schemes[w.Scheme],
+		Needed: w.Needed, Pool: hex.EncodeToString(w.Pool), Recovery: hex.EncodeToString(w.Recovery), Backup: backups[w.Backup], SingleDevice: w.SingleDevice}
+	for _, name := range deviceSigners(w) {
+		out.Devices = append(out.Devices, string(name))
+	}
+	return out
 }
 
 // ownerSeen returns the client whose wallets a caller sees, empty for all: a treasury desk sees those of every client, since it moves assets between them.
@@ -124,9 +136,6 @@ func (a *walletAPI) place(ctx context.Context, parent string) (canon.Wallet, can
 	wallet, ok := now.Wallet(walletName)
 	if !ok || !slices.Contains(ownAccounts(now, wallet, a.ownerSeen(c)), accountName) {
 		return wallet, canon.Account{}, status.Errorf(codes.NotFound, "%s: not found", parent)
-	}
-	if wallet.Scheme != canon.SchemeMPC {
-		return wallet, canon.Account{}, status.Errorf(codes.Unimplemented, "%s: expected a wallet of scheme mpc, found %s", parent, schemes[wallet.Scheme])
 	}
 	account, _ := now.Account(accountName)
 	return wallet, account, nil

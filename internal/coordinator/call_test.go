@@ -215,7 +215,8 @@ func TestACallNamesItsSenderAndAnAddressOfTheBook(t *testing.T) {
 // once is a contract that takes one call and reverts from then on: if storage 0 is set, revert, else set it.
 const once = "6012600c60003960126000f3" + "600054600c57600160005500" + "5b60006000fd"
 
-// make sends a transaction of the maker's and mines it; to is nil for a contract creation.
+// make sends a transaction of the maker's and mines it; to is nil for a contract creation. The pool takes a moment to see what the last block brought the
+// maker.
 func (w *world) make(nonce uint64, to *common.Address, data []byte) {
 	w.t.Helper()
 	id := evmChain.Node().ChainID()
@@ -229,6 +230,13 @@ func (w *world) make(nonce uint64, to *common.Address, data []byte) {
 		w.t.Fatal(err)
 	}
 	hash, err := evmChain.Node().Broadcast(w.ctx, raw)
+	for range 20 {
+		if err == nil || !strings.Contains(err.Error(), "insufficient funds") {
+			break
+		}
+		w.mineEVM()
+		hash, err = evmChain.Node().Broadcast(w.ctx, raw)
+	}
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func (s *Service) whitelisted(c *charter.Charter, l *refusal.List, r canon.Reque
 }
 
 // ownOutputs notes outputs that are not the account's own addresses in the wallets that they name, or lie where this service does not watch. An
-// error is no verdict: the key of such a wallet is not known yet.
+// error is no verdict: the key of such a wallet is not known yet, or its pool is not here.
 func (s *Service) ownOutputs(ctx context.Context, c *charter.Charter, l *refusal.List, r canon.Request) error {
 	const rule = "own-address"
 	for i, o := range r.Outputs {
@@ -55,10 +55,6 @@ func (s *Service) ownOutputs(ctx context.Context, c *charter.Charter, l *refusal
 		holder, holds := c.Holder(wallet, r.Account)
 		if !ok || !holds || wallet.Chain != r.Chain {
 			l.Add(rule, field+".wallet", fmt.Sprintf("a wallet on %s that holds account %s", r.Chain, r.Account), string(o.Own.Wallet))
-			continue
-		}
-		if wallet.Scheme != canon.SchemeMPC {
-			l.Add(rule, field+".wallet", "a wallet of scheme mpc, whose addresses this service derives", string(o.Own.Wallet))
 			continue
 		}
 		if err := s.ownOutput(ctx, l, field, wallet, holder, r.Account, o); err != nil {
@@ -88,6 +84,10 @@ func (s *Service) ownOutput(ctx context.Context, l *refusal.List, field string, 
 		return nil
 	}
 	address, _, err := s.keys.derive(wallet, holder, wallets.BranchReceive, o.Own.Index)
+	if refusal.Of(err) != nil {
+		l.Join(rule, field, err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ type Config struct {
 	Organisation string            `toml:"organisation"`
 	Genesis      string            `toml:"genesis"`
 	Book         string            `toml:"book"`
+	Pools        string            `toml:"pools"`
 	Database     string            `toml:"database"`
 	Listen       string            `toml:"listen"`
 	AddressFile  string            `toml:"address_file"`
@@ -133,7 +134,7 @@ func LoadConfig(path string) (*Config, string, error) {
 
 // resolve makes paths relative to dir absolute.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.Genesis, &c.Book, &c.Database, &c.AddressFile, &c.Key, &c.ClientsCA}
+	paths := []*string{&c.Genesis, &c.Book, &c.Pools, &c.Database, &c.AddressFile, &c.Key, &c.ClientsCA}
 	for i := range c.Bitcoin {
 		paths = append(paths, &c.Bitcoin[i].RootsFile, &c.Bitcoin[i].PasswordFile)
 	}

@@ -20,6 +20,10 @@
 // there the withdrawal is held. Who does not answer keeps nothing waiting but what needs the answer. Conditions on what only this service knows can
 // hold or deny and never allow. Travel-rule data is kept in a table of its own, goes to travel-rule authorities alone, and is in no log.
 //
+// Wallets whose keys are in tokens it treats like others: it derives their addresses from the key pools that the charter names, and has their devices,
+// signers with such a token, sign first, each under an attempt that was stored before. While a device is missing its wallet's withdrawals wait and say for
+// which; while a pool's file is missing its wallet waits, and no other. A pool whose keys are all given out gives no address.
+//
 // Assets of an omnibus account lie on the addresses of its wallet's pool, together with those of others: coins, change and nonces are the pool's,
 // what the account may withdraw is what the double-entry book says that it is owed.
 //

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/proto/refusal"
 	"github.com/strongroom/strongroom/wallets"
 	"github.com/strongroom/strongroom/wallets/bitcoin"
 	"github.com/strongroom/strongroom/wallets/chain"
@@ -32,7 +34,13 @@ type following struct {
 	err    error
 
 	watched map[string]store.Place // by script; Bitcoin only
-	ahead   map[branch]uint64      // first index that is not watched
+	ahead   map[stretch]uint64     // first index that is not watched
+}
+
+// stretch is a branch with the keys of one pool: with another its addresses may be others.
+type stretch struct {
+	branch
+	pool string // digest, empty for none
 }
 
 // branch is a sequence of addresses.
@@ -140,7 +148,13 @@ func (s *Service) unsettled(ctx context.Context) ([]withdrawal.Withdrawal, error
 func (s *Service) watchBranches(ctx context.Context, f *following) error {
 	c := s.charter()
 	for _, w := range c.Genesis().Wallets {
-		if w.Chain != f.chain.ID || w.Scheme != canon.SchemeMPC {
+		if w.Chain != f.chain.ID {
+			continue
+		}
+		if _, err := s.keys.pool(w); err != nil {
+			if err := s.watchStored(ctx, f, w, err); err != nil {
+				return err
+			}
 			continue
 		}
 		for _, name := range w.Accounts {
@@ -161,23 +175,51 @@ func (s *Service) watchBranches(ctx context.Context, f *following) error {
 	return nil
 }
 
-// watch derives the addresses of a branch below end. Only one goroutine reads a chain, so the maps need no lock.
-func (s *Service) watch(c *charter.Charter, f *following, b branch, end uint64) error {
-	if f.watched == nil {
-		f.watched, f.ahead = map[string]store.Place{}, map[branch]uint64{}
+// watchStored watches the addresses of a wallet that were given out or took change before, for want of the pool from which the others follow: nobody was
+// told of those. Everything else of the wallet waits for its pool, other wallets do not.
+func (s *Service) watchStored(ctx context.Context, f *following, w canon.Wallet, why error) error {
+	if before, _ := s.alarmed.Swap(w.Name, why.Error()); before != why.Error() {
+		s.Log.Error("a wallet waits", "wallet", string(w.Name), "error", why.Error())
 	}
+	stored, err := s.Store.Watched(ctx, f.chain.ID)
+	if err != nil {
+		return err
+	}
+	for _, a := range stored {
+		if a.Wallet == w.Name {
+			f.note(a.Bytes, a.Place)
+		}
+	}
+	return nil
+}
+
+// note watches an address. Only one goroutine reads a chain, so the maps need no lock.
+func (f *following) note(script []byte, place store.Place) {
+	if f.watched == nil {
+		f.watched, f.ahead = map[string]store.Place{}, map[stretch]uint64{}
+	}
+	f.watched[string(script)] = place
+}
+
+// watch derives the addresses of a branch below end, as far as the wallet's pool has keys. What is watched of a former pool stays so.
+func (s *Service) watch(c *charter.Charter, f *following, b branch, end uint64) error {
 	wallet, okWallet := c.Wallet(b.wallet)
 	account, okAccount := c.Account(b.account)
 	if !okWallet || !okAccount {
 		return nil // an amendment took it away: what is watched stays watched
 	}
-	for i := f.ahead[b]; i < end; i++ {
+	at := stretch{b, string(wallet.Pool)}
+	for i := f.ahead[at]; i < end; i++ {
 		script, _, err := s.keys.derive(wallet, account, b.number, i)
+		var missing *missingPoolError
+		if errors.As(err, &missing) || refusal.Of(err) != nil {
+			return nil // there are no further addresses, or none that can be known now
+		}
 		if err != nil {
 			return err
 		}
-		f.watched[string(script)] = store.Place{Wallet: b.wallet, Account: b.account, Branch: b.number, Index: i}
-		f.ahead[b] = i + 1
+		f.note(script, store.Place{Wallet: b.wallet, Account: b.account, Branch: b.number, Index: i})
+		f.ahead[at] = i + 1
 	}
 	return nil
 }

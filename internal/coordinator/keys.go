@@ -5,19 +5,17 @@ import (
 	"sync"
 
 	"github.com/strongroom/strongroom/policy/charter"
-	"github.com/strongroom/strongroom/policy/guard"
 	"github.com/strongroom/strongroom/proto/canon"
 	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
-	"github.com/strongroom/strongroom/wallets"
-	"github.com/strongroom/strongroom/wallets/bitcoin"
-	"github.com/strongroom/strongroom/wallets/ethereum"
+	"github.com/strongroom/strongroom/wallets/keyset"
 )
 
 // keyring holds the public keys of groups. A key is known once f+1 of its holders gave the same: one of them is honest.
 type keyring struct {
-	charter func() *charter.Charter // in force
+	charter func() *charter.Charter                  // in force
+	pools   func(canon.Digest) (*keyset.Pool, error) // nil: there is no directory of pools
 	mu      sync.Mutex
-	known   map[canon.Name]guard.GroupKey     // of the last epoch that is known
+	known   map[canon.Name]keyset.GroupKey    // of the last epoch that is known
 	said    map[epoch]map[canon.Name][33]byte // by holder
 }
 
@@ -27,8 +25,8 @@ type epoch struct {
 	number uint64
 }
 
-func newKeyring(charter func() *charter.Charter) *keyring {
-	return &keyring{charter: charter, known: map[canon.Name]guard.GroupKey{}, said: map[epoch]map[canon.Name][33]byte{}}
+func newKeyring(charter func() *charter.Charter, pools func(canon.Digest) (*keyset.Pool, error)) *keyring {
+	return &keyring{charter: charter, pools: pools, known: map[canon.Name]keyset.GroupKey{}, said: map[epoch]map[canon.Name][33]byte{}}
 }
 
 // unknownKeyError says that too few holders of a key have answered yet, or that it was not generated yet.
@@ -75,17 +73,17 @@ func (k *keyring) settle(key canon.Key, faults uint64) {
 	for _, public := range k.said[epoch{key.ID, key.Epoch}] {
 		votes[public]++
 		if votes[public] == faults+1 {
-			k.known[key.ID] = guard.GroupKey{ID: key.ID, Epoch: key.Epoch, Public: public}
+			k.known[key.ID] = keyset.GroupKey{ID: key.ID, Epoch: key.Epoch, Public: public}
 			return
 		}
 	}
 }
 
 // key returns a group key of the epoch that the charter in force names, false while it is unknown.
-func (k *keyring) key(name canon.Name) (guard.GroupKey, bool) {
+func (k *keyring) key(name canon.Name) (keyset.GroupKey, bool) {
 	named, ok := k.charter().Key(name)
 	if !ok {
-		return guard.GroupKey{}, false
+		return keyset.GroupKey{}, false
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -93,10 +91,10 @@ func (k *keyring) key(name canon.Name) (guard.GroupKey, bool) {
 	return g, ok && g.Epoch == named.Epoch
 }
 
-// missing returns the first key of a wallet on the chain that is not known.
+// missing returns the first key of a wallet on the chain that is not known. Wallets of scheme hsm have none.
 func (k *keyring) missing(chain canon.ChainID) error {
 	for _, w := range k.charter().Genesis().Wallets {
-		if w.Chain != chain || w.Scheme != canon.SchemeMPC {
+		if w.Chain != chain || w.Scheme == canon.SchemeHSM {
 			continue
 		}
 		if _, ok := k.key(w.Key); !ok {
@@ -106,27 +104,63 @@ func (k *keyring) missing(chain canon.ChainID) error {
 	return nil
 }
 
-// derive returns the address at a place as canon.Output holds it, and its key.
-func (k *keyring) derive(wallet canon.Wallet, account canon.Account, branch, index uint64) ([]byte, wallets.Child, error) {
-	chain, ok := k.charter().Chain(wallet.Chain)
-	if !ok {
-		return nil, wallets.Child{}, fmt.Errorf("chain: expected one of the charter, found %s", wallet.Chain)
+// missingPoolError says that the pool of a wallet cannot be read here. It is no refusal: once the file is there all goes on.
+type missingPoolError struct {
+	wallet canon.Name
+	reason string
+}
+
+func (e *missingPoolError) Error() string {
+	return fmt.Sprintf("wallet %s waits for its pool: %s", e.wallet, e.reason)
+}
+
+// pool returns the pool of a wallet, nil for one that has none.
+func (k *keyring) pool(wallet canon.Wallet) (*keyset.Pool, error) {
+	if len(wallet.Pool) != len(canon.Digest{}) {
+		return nil, nil
 	}
-	group, ok := k.key(wallet.Key)
-	if !ok {
-		return nil, wallets.Child{}, &unknownKeyError{wallet.Key}
+	digest := canon.Digest(wallet.Pool)
+	if k.pools == nil {
+		return nil, &missingPoolError{wallet.Name, fmt.Sprintf("pool %s: expected a directory of pools in the configuration, found none", digest)}
 	}
-	path, err := wallets.NewPath(chain.CoinType, wallet.Number, account.Number, branch, index)
+	p, err := k.pools(digest)
 	if err != nil {
-		return nil, wallets.Child{}, err
+		return nil, &missingPoolError{wallet.Name, err.Error()}
 	}
-	child, err := wallets.Derive(group.Public, wallets.ChainCode(k.charter().Organisation(), group.ID, group.Public), path)
+	return p, nil
+}
+
+// set returns the keys of a wallet. The error passes: a key that is not known yet, or a pool that is not here.
+func (k *keyring) set(wallet canon.Wallet) (keyset.Set, error) {
+	c := k.charter()
+	chain, ok := c.Chain(wallet.Chain)
+	if !ok {
+		return keyset.Set{}, fmt.Errorf("chain: expected one of the charter, found %s", wallet.Chain)
+	}
+	set := keyset.Set{Organisation: c.Organisation(), Chain: chain, Wallet: wallet}
+	if wallet.Scheme != canon.SchemeHSM {
+		group, ok := k.key(wallet.Key)
+		if !ok {
+			return set, &unknownKeyError{wallet.Key}
+		}
+		set.Group = group
+	}
+	var err error
+	set.Pool, err = k.pool(wallet)
+	return set, err
+}
+
+// at returns the address at a place and what it is made of. An error that is a *refusal.Refusal says that the wallet has no such address.
+func (k *keyring) at(wallet canon.Wallet, account canon.Account, branch, index uint64) (keyset.Spot, error) {
+	set, err := k.set(wallet)
 	if err != nil {
-		return nil, wallets.Child{}, err
+		return keyset.Spot{}, err
 	}
-	if chain.Kind == canon.EVM {
-		a := ethereum.AddressOf(child.Public)
-		return a[:], child, nil
-	}
-	return bitcoin.ScriptP2WPKH(child.Public), child, nil
+	return set.At(account, branch, index)
+}
+
+// derive returns the address at a place as canon.Output holds it, and what it is made of.
+func (k *keyring) derive(wallet canon.Wallet, account canon.Account, branch, index uint64) ([]byte, keyset.Spot, error) {
+	spot, err := k.at(wallet, account, branch, index)
+	return spot.Address, spot, err
 }

@@ -21,9 +21,6 @@ import (
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
 	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
-	"github.com/strongroom/strongroom/wallets"
-	"github.com/strongroom/strongroom/wallets/bitcoin"
-	"github.com/strongroom/strongroom/wallets/ethereum"
 )
 
 // committee is what the nodes of a test have in common: the whole key, and the sessions that all participants must join.
@@ -34,6 +31,7 @@ type committee struct {
 	sessions map[string]*session
 	reserved []canon.Digest // every reservation asked for, in order
 	attempts []string       // every session asked for
+	cosigned []string       // every question to a device that it answered, in order
 }
 
 type session struct {
@@ -51,7 +49,11 @@ type node struct {
 	mu      sync.Mutex
 	down    bool
 	refuse  *refusal.Refusal
-	mangle  bool // signatures that do not verify
+	mangle  bool   // signatures that do not verify
+	token   string // why its token cannot sign
+	cannot  error  // what Cosign ends with
+	bare    bool   // has no pools of keys
+	highest map[branch]int64
 	acks    map[canon.Digest]*strongroomv1.Signed
 	anchors map[string]canon.Digest
 	used    map[string]bool             // attempts
@@ -70,7 +72,7 @@ func (c *committee) node(name canon.Name) *node {
 	if err != nil {
 		panic(err) // the organisation made it
 	}
-	return &node{committee: c, name: name, chain: chain, books: book.Begin(c.charter), acks: map[canon.Digest]*strongroomv1.Signed{}, anchors: map[string]canon.Digest{}, used: map[string]bool{}, seen: map[canon.Digest]canon.Time{}}
+	return &node{committee: c, name: name, chain: chain, books: book.Begin(c.charter), acks: map[canon.Digest]*strongroomv1.Signed{}, anchors: map[string]canon.Digest{}, used: map[string]bool{}, seen: map[canon.Digest]canon.Time{}, highest: map[branch]int64{}}
 }
 
 func (n *node) set(f func(*node)) {
@@ -92,7 +94,7 @@ func (c *committee) groupKey(name canon.Name) (guard.GroupKey, bool) {
 
 func (n *node) view() guard.View {
 	required := n.books.Required(canon.TimeOf(n.now()), n.chain.Current().Genesis().Delays.BookCooldown)
-	return guard.View{Charter: n.chain.Current(), Book: required, Valid: n.chain.CheckValid, Now: n.now(), Key: n.groupKey,
+	return guard.View{Charter: n.chain.Current(), Book: required, Valid: n.chain.CheckValid, Now: n.now(), Key: n.groupKey, Pool: n.pool, HighestIndex: n.highestIndex,
 		FirstSeen: func(intent canon.Digest) (canon.Time, bool) { t, ok := n.seen[intent]; return t, ok }}
 }
 
@@ -114,7 +116,7 @@ func (n *node) GetSignerStatus(context.Context, *strongroomv1.GetSignerStatusReq
 	if err := n.available(); err != nil {
 		return nil, err
 	}
-	return &strongroomv1.GetSignerStatusResponse{Status: &strongroomv1.SignerStatus{Keys: []*strongroomv1.KeyStatus{n.status()}}}, nil
+	return &strongroomv1.GetSignerStatusResponse{Status: &strongroomv1.SignerStatus{Keys: []*strongroomv1.KeyStatus{n.status()}}, Devices: n.tokens()}, nil
 }
 
 func (n *node) Reserve(_ context.Context, r *strongroomv1.ReserveRequest, _ ...grpc.CallOption) (*strongroomv1.ReserveResponse, error) {
@@ -211,6 +213,9 @@ func (n *node) admit(r *strongroomv1.SignRequest) (*guard.Signable, string, bool
 	if n.used[id] || !slices.IsSorted(r.GetParticipants()) || len(r.GetParticipants()) != 2 {
 		return nil, "", false, refusal.New("session", "attempt", "a new one of two sorted participants", id)
 	}
+	if err := n.attested(s, rid, r.GetAttestations()); err != nil {
+		return nil, "", false, err
+	}
 	n.used[id] = true
 	return s, id, n.mangle, nil
 }
@@ -235,41 +240,6 @@ func (n *node) join(ctx context.Context, id string, participants []string) error
 	case <-ctx.Done():
 		return status.Error(codes.Aborted, "a participant did not come")
 	}
-}
-
-func (n *node) AttestAddress(_ context.Context, r *strongroomv1.AttestAddressRequest, _ ...grpc.CallOption) (*strongroomv1.AttestAddressResponse, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if err := n.available(); err != nil {
-		return nil, err
-	}
-	now := n.chain.Current()
-	w, _ := now.Wallet(canon.Name(r.GetWallet()))
-	a, _ := now.Account(canon.Name(r.GetAccount()))
-	c, _ := now.Chain(w.Chain)
-	g, _ := n.groupKey("hot")
-	path, err := wallets.NewPath(c.CoinType, w.Number, a.Number, r.GetBranch(), r.GetIndex())
-	if err != nil {
-		return nil, err
-	}
-	child, err := wallets.Derive(g.Public, wallets.ChainCode(n.charter.Organisation(), "hot", g.Public), path)
-	if err != nil {
-		return nil, err
-	}
-	doc := canon.Address{Organisation: n.charter.Organisation(), Signer: n.name, Chain: w.Chain, Wallet: w.Name, Account: a.Name, Key: "hot", KeyEpoch: 1,
-		Address: bitcoin.ScriptP2WPKH(child.Public)}
-	if c.Kind == canon.EVM {
-		address := ethereum.AddressOf(child.Public)
-		doc.Address = address[:]
-	}
-	if n.mangle {
-		doc.Address = append([]byte{}, n.payee...)
-	}
-	for _, e := range path {
-		doc.Path = append(doc.Path, uint64(e))
-	}
-	signed, err := n.signed(doc)
-	return &strongroomv1.AttestAddressResponse{Attestation: signed}, err
 }
 
 func (n *node) JoinKeygen(context.Context, *strongroomv1.JoinKeygenRequest, ...grpc.CallOption) (*strongroomv1.JoinKeygenResponse, error) {

@@ -44,7 +44,9 @@ type organisation struct {
 	payeeEVM    []byte            // whitelisted for acme on EVM
 	maker       *ecdsa.PrivateKey // may deploy the contract that the charter's call "register" is of
 	authorities map[canon.Name]ed25519.PrivateKey
-	groups      []canon.Name // of the address book, that the payees are in
+	vaults      map[canon.Name]*vault   // signers with a token
+	sealed      map[canon.Digest][]byte // key pools
+	groups      []canon.Name            // of the address book, that the payees are in
 }
 
 func newKey(t *testing.T) ed25519.PrivateKey {
@@ -84,7 +86,8 @@ func newOfficer(t *testing.T) approval.Signer {
 func newOrganisation(t *testing.T, token canon.AssetID, changes ...func(*organisation, *canon.Genesis)) *organisation {
 	t.Helper()
 	o := &organisation{nodes: map[canon.Name]ed25519.PrivateKey{}, coordinator: newKey(t), clients: map[canon.Name]ed25519.PrivateKey{},
-		officers: map[canon.Name]approval.Signer{}, authorities: map[canon.Name]ed25519.PrivateKey{}}
+		officers: map[canon.Name]approval.Signer{}, authorities: map[canon.Name]ed25519.PrivateKey{},
+		vaults: map[canon.Name]*vault{}, sealed: map[canon.Digest][]byte{}}
 	var err error
 	if o.group, err = btcec.NewPrivateKey(); err != nil {
 		t.Fatal(err)

@@ -165,6 +165,9 @@ func (s *Service) view(ctx context.Context, p *payment, required []book.Requirem
 		highest[branch{wallet, account, number}] = int64(next) - 1
 		return err
 	}
+	if _, err := s.keys.pool(p.wallet); err != nil {
+		return guard.View{}, err
+	}
 	for number := range uint64(2) {
 		if err := look(p.Wallet, p.holder.Name, number); err != nil {
 			return guard.View{}, err
@@ -179,11 +182,14 @@ func (s *Service) view(ctx context.Context, p *payment, required []book.Requirem
 			if err := look(to.Name, holder.Name, wallets.BranchReceive); err != nil {
 				return guard.View{}, err
 			}
+			if _, err := s.keys.pool(to); err != nil {
+				return guard.View{}, err
+			}
 		}
 	}
 	return guard.View{
 		Book: required, Revoked: s.revocations.Revoked,
-		Charter: p.charter, Valid: p.charters.CheckValid, Now: s.Now(), Key: s.keys.key,
+		Charter: p.charter, Valid: p.charters.CheckValid, Now: s.Now(), Key: s.keys.key, Pool: s.Pools,
 		HighestIndex: func(wallet, account canon.Name, number uint64) int64 {
 			if index, ok := highest[branch{wallet, account, number}]; ok {
 				return index

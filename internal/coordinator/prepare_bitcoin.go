@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/strongroom/strongroom/internal/coordinator/store"
 	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
 	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/proto/refusal"
 	"github.com/strongroom/strongroom/wallets"
 	"github.com/strongroom/strongroom/wallets/bitcoin"
 )
@@ -21,7 +23,7 @@ const coinbaseMaturity = 100
 const maxInputs = 50
 
 // buildBitcoin chooses final coins of the account, or of the pool that has it, that nobody reserved. Change goes to the next address of the same change
-// branch, which is stored first: once a transaction pays it, it must be known.
+// branch, which is stored with what was prepared: once a transaction may pay it, it must be known, and one that is never asked for uses no key of a pool up.
 func (s *Service) buildBitcoin(ctx context.Context, p *payment) (*withdrawal.Prepared, error) {
 	coins, err := s.finalCoins(ctx, p)
 	if err != nil {
@@ -32,11 +34,7 @@ func (s *Service) buildBitcoin(ctx context.Context, p *payment) (*withdrawal.Pre
 	if err != nil {
 		return nil, err
 	}
-	index, err := s.Store.NextIndex(ctx, p.Wallet, p.holder.Name, wallets.BranchChange)
-	if err != nil {
-		return nil, err
-	}
-	change, _, err := s.keys.derive(p.wallet, p.holder, wallets.BranchChange, index)
+	index, change, exhausted, err := s.nextChange(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -50,11 +48,10 @@ func (s *Service) buildBitcoin(ctx context.Context, p *payment) (*withdrawal.Pre
 		return nil, err
 	}
 	prepared := &withdrawal.Prepared{Unsigned: u.Raw, Fee: canon.AmountOf(uint64(u.Fee))}
+	if u.Change >= 0 && exhausted != nil {
+		return nil, refusal.New("pool", "change", "a key for the change, or payments that leave none", exhausted.Error())
+	}
 	if u.Change >= 0 {
-		place := store.Place{Wallet: p.Wallet, Account: p.holder.Name, Branch: wallets.BranchChange, Index: index}
-		if _, _, err := s.Store.AddAddress(ctx, store.Address{Place: place, Chain: p.chain.ID, Bytes: change, Created: s.Now()}); err != nil {
-			return nil, err
-		}
 		prepared.Change = []canon.OwnPath{{Position: uint64(u.Change), Account: p.holder.Name, Branch: wallets.BranchChange, Index: index}}
 	}
 	seen := map[chainhash.Hash]bool{}
@@ -66,6 +63,19 @@ func (s *Service) buildBitcoin(ctx context.Context, p *payment) (*withdrawal.Pre
 		}
 	}
 	return prepared, nil
+}
+
+// nextChange returns the next address of the change branch. Where the pool has no further key, exhausted says so, and the script is a receive
+// address's, for the transaction's size: a transaction that leaves change cannot be built then.
+func (s *Service) nextChange(ctx context.Context, p *payment) (index uint64, script []byte, exhausted *refusal.Refusal, err error) {
+	if index, err = s.Store.NextIndex(ctx, p.Wallet, p.holder.Name, wallets.BranchChange); err != nil {
+		return 0, nil, nil, err
+	}
+	script, _, err = s.keys.derive(p.wallet, p.holder, wallets.BranchChange, index)
+	if exhausted = refusal.Of(err); exhausted != nil {
+		script, _, err = s.keys.derive(p.wallet, p.holder, wallets.BranchReceive, 0)
+	}
+	return index, script, exhausted, err
 }
 
 // finalCoins returns the account's coins that no withdrawal reserved and that are as deep as the charter asks: LIMITS rule "anchors only
@@ -88,8 +98,16 @@ func (s *Service) finalCoins(ctx context.Context, p *payment) ([]bitcoin.Coin, e
 		if c.Coinbase && at.Height+1 < c.Height+coinbaseMaturity {
 			continue
 		}
+		spot, err := s.keys.at(p.wallet, p.holder, c.Branch, c.Place.Index)
+		if refusal.Of(err) != nil || err == nil && !bytes.Equal(spot.Address, c.Script) {
+			s.Log.Error("a coin cannot be spent: the wallet's keys of now have no such address", "wallet", string(p.Wallet), "coin", fmt.Sprintf("%s:%d", c.TxID, c.Outpoint.Index))
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
 		coins = append(coins, bitcoin.Coin{Outpoint: wire.OutPoint{Hash: c.TxID, Index: c.Outpoint.Index}, Value: int64(c.Value), Script: c.Script,
-			Previous: c.Previous, Account: c.Account, Branch: c.Branch, Index: c.Place.Index})
+			Witness: spot.Witness, Needed: spot.Signatures(), Previous: c.Previous, Account: c.Account, Branch: c.Branch, Index: c.Place.Index})
 	}
 	return coins, nil
 }

@@ -3,9 +3,12 @@ package coordinator
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
 	"github.com/strongroom/strongroom/proto/canon"
@@ -19,6 +22,8 @@ type laggard struct {
 	highest map[uint64]int64 // by branch
 	needs   []canon.OwnPath
 	calls   int
+	lost    bool     // does not answer when it is led
+	asked   []uint64 // attempts
 }
 
 func (l *laggard) seen(branch uint64) int64 {
@@ -30,6 +35,9 @@ func (l *laggard) seen(branch uint64) int64 {
 
 func (l *laggard) AttestAddress(_ context.Context, r *strongroomv1.AttestAddressRequest, _ ...grpc.CallOption) (*strongroomv1.AttestAddressResponse, error) {
 	l.calls++
+	if l.lost {
+		return nil, status.Error(codes.Unavailable, "connection refused")
+	}
 	if most := l.seen(r.GetBranch()) + 100; int64(r.GetIndex()) > most {
 		return nil, refusal.New("address", "index", fmt.Sprintf("at most %d", most), fmt.Sprint(r.GetIndex()))
 	}
@@ -44,6 +52,34 @@ func (l *laggard) Reserve(context.Context, *strongroomv1.ReserveRequest, ...grpc
 		}
 	}
 	return &strongroomv1.ReserveResponse{Ack: &strongroomv1.Signed{}}, nil
+}
+
+func (l *laggard) Cosign(_ context.Context, r *strongroomv1.CosignRequest, _ ...grpc.CallOption) (*strongroomv1.CosignResponse, error) {
+	l.asked = append(l.asked, r.GetAttempt())
+	if _, err := l.Reserve(context.Background(), nil); err != nil {
+		return nil, err
+	}
+	return &strongroomv1.CosignResponse{}, nil
+}
+
+// A device is outside the roster: nobody asked it about change before it is to sign for it.
+func TestADeviceIsLedToTheAddressesInUse(t *testing.T) {
+	prepared := &withdrawal.Prepared{Inputs: []canon.OwnPath{{Account: "a", Branch: 1, Index: 250}}, Change: []canon.OwnPath{{Position: 1, Account: "a", Branch: 1, Index: 251}}}
+	l := &laggard{highest: map[uint64]int64{}, needs: append(prepared.Inputs, prepared.Change...)}
+	if _, err := cosignFrom(t.Context(), l, withdrawal.Withdrawal{Wallet: "w", Prepared: prepared}, &strongroomv1.CosignRequest{Attempt: 7}); err != nil {
+		t.Fatal(err)
+	}
+	if l.highest[1] != 251 || !slices.Equal(l.asked, []uint64{7, 7}) {
+		t.Errorf("expected the device at 251, asked twice under one number, found %v, %v", l.highest, l.asked)
+	}
+}
+
+func TestASignerThatIsLostOnTheWayRefusedNothing(t *testing.T) {
+	prepared := &withdrawal.Prepared{Inputs: []canon.OwnPath{{Account: "a", Branch: 1, Index: 250}}}
+	l := &laggard{highest: map[uint64]int64{}, needs: prepared.Inputs, lost: true}
+	if _, err := cosignFrom(t.Context(), l, withdrawal.Withdrawal{Wallet: "w", Prepared: prepared}, &strongroomv1.CosignRequest{}); status.Code(err) != codes.Unavailable || refusal.Of(err) != nil {
+		t.Errorf("expected no answer, found %v", err)
+	}
 }
 
 func TestASignerThatWasAwayIsLedToTheAddressesInUse(t *testing.T) {

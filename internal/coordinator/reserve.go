@@ -21,7 +21,7 @@ import (
 type round struct {
 	refusals []refusal.Failure
 	refused  int // signers that answered no
-	charter  int // of those, signers that go by another charter
+	mendable int // of those, signers that go by another charter, or lack a pool of keys that it names
 	silent   []error
 }
 
@@ -105,7 +105,7 @@ func (s *Service) unpayable(ctx context.Context, c *charter.Charter, w withdrawa
 
 // shortOfAcks decides what follows when a round did not bring q acks. What is not refused may come later. Once too many have refused
 // and all have answered, nothing will: the withdrawal fails, and its anchor is free only if nobody acked. Signers that go by another
-// charter refuse what they may ack once they, or this service, have followed.
+// charter refuse what they may ack once they, or this service, have followed, and those that lack a pool once its file is there.
 func (s *Service) shortOfAcks(ctx context.Context, w withdrawal.Withdrawal, r round, quorum int, progress bool) (bool, turn, error) {
 	n := len(s.roster())
 	if r.refused > 0 && s.learnCharters(ctx) {
@@ -121,7 +121,7 @@ func (s *Service) shortOfAcks(ctx context.Context, w withdrawal.Withdrawal, r ro
 		s.Log.Info("withdrawal waits for its signers' time", "withdrawal", w.ID.String(), "acks", len(w.Acks))
 		return false, t, nil
 	}
-	if n-r.refused >= quorum || len(r.silent) > 0 || r.charter > 0 {
+	if n-r.refused >= quorum || len(r.silent) > 0 || r.mendable > 0 {
 		w, err := s.noted(ctx, w, r.refusals)
 		if err != nil {
 			return false, turn{}, err
@@ -225,6 +225,7 @@ func (s *Service) askReservation(ctx context.Context, w withdrawal.Withdrawal, e
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	s.showDevices(ctx, w, evidence)
 	asked := w // w goes on while signers are asked
 	request := &strongroomv1.ReserveRequest{Evidence: evidence, Reservation: w.Prepared.Reservation}
 	answers := ask(ctx, s.signers, names, reserveTimeout, func(ctx context.Context, signer Signer) (*strongroomv1.ReserveResponse, error) {
@@ -259,8 +260,8 @@ func (r *round) note(signer canon.Name, err error) {
 		return
 	}
 	r.refused++
-	if slices.ContainsFunc(refused.Failures, aboutCharter) {
-		r.charter++
+	if slices.ContainsFunc(refused.Failures, aboutCharter) || slices.ContainsFunc(refused.Failures, aboutPool) {
+		r.mendable++
 	}
 	for _, f := range refused.Failures {
 		f.Rule = string(signer) + ": " + f.Rule
@@ -272,6 +273,11 @@ func (r *round) note(signer canon.Name, err error) {
 // aboutCharter reports whether a signer refused because of the charter that it goes by.
 func aboutCharter(f refusal.Failure) bool {
 	return f.Rule == "charter" || f.Rule == "fork" || strings.HasSuffix(f.Field, ".charter") || strings.HasSuffix(f.Field, ".charter_number")
+}
+
+// aboutPool reports whether a signer refused because it cannot read a pool of keys; that a pool has no such key is about the index.
+func aboutPool(f refusal.Failure) bool {
+	return f.Rule == "pool" && (f.Field == "pool" || strings.HasSuffix(f.Field, ".pool"))
 }
 
 // aboutBook reports whether a signer refused because of the address book.
@@ -321,7 +327,7 @@ func (s *Service) lapsed(w withdrawal.Withdrawal) (bool, error) {
 }
 
 // renew asks for the same transaction again under a new version of the reservation, and the charter in force: same anchor, same bytes, so whatever exists of the
-// version before conflicts with nothing. It waits until enough signers can be reached, for versions are few.
+// version before conflicts with nothing. It waits until enough signers and the devices can be reached, for versions are few.
 func (s *Service) renew(ctx context.Context, w withdrawal.Withdrawal) (bool, turn, error) {
 	quorum := int(s.charter().Genesis().Roster.Quorum)
 	if found := len(s.signers.probe(ctx, s.roster(), s.keys.learn)); found < quorum {
@@ -330,6 +336,9 @@ func (s *Service) renew(ctx context.Context, w withdrawal.Withdrawal) (bool, tur
 	p, err := s.payment(w)
 	if err != nil {
 		return false, turn{}, err
+	}
+	if _, wait := s.readyDevices(ctx, p.wallet); wait != nil {
+		return s.heldUp(ctx, w, wait, wait)
 	}
 	next := *w.Prepared
 	if next.Reservation, err = s.reservation(ctx, p, next, uint64(len(w.Earlier))+2); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/strongroom/strongroom/proto/canon"
 	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
 	"github.com/strongroom/strongroom/wallets/chain"
+	"github.com/strongroom/strongroom/wallets/keyset"
 )
 
 // Signer is a connection to a signer of the charter.
@@ -47,9 +48,11 @@ type Parts struct {
 	// Authorities are connections to the outside authorities that the charter names, as far as the configuration has an address for them. They
 	// are trusted with nothing: every answer is verified by the key in the charter. May be nil.
 	Authorities map[canon.Name]strongroomv1.AuthorityServiceClient
-	Key         ed25519.PrivateKey // signs checkpoints of the audit log; the charter names it as a coordinator's
-	Log         *slog.Logger
-	Now         func() time.Time
+	// Pools returns the key pool of a digest, verified, as config.Pools finds it in a directory. A nil Pools has none: wallets with a pool wait.
+	Pools func(canon.Digest) (*keyset.Pool, error)
+	Key   ed25519.PrivateKey // signs checkpoints of the audit log; the charter names it as a coordinator's
+	Log   *slog.Logger
+	Now   func() time.Time
 	// Parallel is how many withdrawals are worked on at the same time.
 	Parallel int
 	// Poll is how often chains and signers are asked for news.
@@ -108,7 +111,7 @@ func New(ctx context.Context, p Parts) (*Service, error) {
 		return nil, err
 	}
 	s.revocations = revoked
-	s.keys, s.signers = newKeyring(s.charter), newSigners(s.charter, p.Connect)
+	s.keys, s.signers = newKeyring(s.charter, p.Pools), newSigners(s.charter, p.Connect)
 	s.driver = newDriver(p.Parallel, s.advance, p.Log)
 	for _, c := range g.Chains {
 		_, isBitcoin := p.Bitcoin[c.ID]

@@ -18,8 +18,8 @@ import (
 	"github.com/strongroom/strongroom/wallets/ethereum"
 )
 
-// stepSign begins a session with t holders of the key: the attempt is stored before they are asked. A session that failed is never
-// taken up again; the next attempt has other participants where there are any.
+// stepSign has everybody sign who must: devices first, then t holders of the key. Each attempt is stored before anybody is asked. One that failed is never
+// taken up again; the next has other participants where there are any. While a device is missing nobody is asked.
 func (s *Service) stepSign(ctx context.Context, w withdrawal.Withdrawal) (bool, turn, error) {
 	if over, err := s.ended(ctx, w); over || err != nil {
 		return over, turn{stuck: true}, err
@@ -35,15 +35,10 @@ func (s *Service) stepSign(ctx context.Context, w withdrawal.Withdrawal) (bool, 
 	if lapsed || old {
 		return s.renew(ctx, w)
 	}
-	participants, err := s.participants(ctx, w)
-	if err != nil {
-		return false, turn{stuck: true}, err
+	w, tx, err := s.attempt(ctx, w)
+	if wait := (*waitError)(nil); errors.As(err, &wait) {
+		return s.heldUp(ctx, w, wait, err)
 	}
-	w, err = s.apply(ctx, w, withdrawal.Event{Kind: withdrawal.EventAttempt, Participants: participants})
-	if err != nil {
-		return false, turn{}, err
-	}
-	tx, err := s.session(ctx, w)
 	if r := refusal.Of(err); r != nil && !sameFailures(r.Failures, w.Refusals) {
 		if _, applied := s.apply(ctx, w, withdrawal.Event{Kind: withdrawal.EventRefuse, Refusals: r.Failures}); applied != nil {
 			return false, turn{}, applied
@@ -56,7 +51,7 @@ func (s *Service) stepSign(ctx context.Context, w withdrawal.Withdrawal) (bool, 
 		return false, turn{}, errMoved
 	}
 	if err != nil {
-		return false, turn{stuck: true}, fmt.Errorf("attempt %d with %v: %w", w.Attempt, participants, err)
+		return false, turn{stuck: true}, err
 	}
 	_, err = s.apply(ctx, w, withdrawal.Event{Kind: withdrawal.EventSign, Transaction: tx})
 	return err == nil, turn{}, err
@@ -80,14 +75,47 @@ func (s *Service) participants(ctx context.Context, w withdrawal.Withdrawal) ([]
 	return chosen, nil
 }
 
-// session asks all participants at the same time. One answer is enough, because it is verified; one failure ends the session, because
+// attempt makes one attempt at a signed transaction and returns the row with what was noted before anybody was asked. That t holders of the key answer
+// is asked before a device signs for nothing. The error is a *waitError while devices are missing.
+func (s *Service) attempt(ctx context.Context, w withdrawal.Withdrawal) (withdrawal.Withdrawal, *withdrawal.Transaction, error) {
+	n, err := s.newSigning(w)
+	if err != nil {
+		return w, nil, err
+	}
+	var participants []canon.Name
+	if n.wallet.Scheme != canon.SchemeHSM {
+		if participants, err = s.participants(ctx, w); err != nil {
+			return w, nil, err
+		}
+	}
+	if n.wallet.Scheme != canon.SchemeMPC {
+		if err := s.askDevices(ctx, n); err != nil {
+			return n.row, nil, err
+		}
+	}
+	if n.wallet.Scheme == canon.SchemeHSM {
+		tx, err := s.assemble(n, nil)
+		return n.row, tx, err
+	}
+	if n.row, err = s.apply(ctx, n.row, withdrawal.Event{Kind: withdrawal.EventAttempt, Participants: participants}); err != nil {
+		return w, nil, err
+	}
+	tx, err := s.askHolders(ctx, n)
+	if err != nil {
+		err = fmt.Errorf("attempt %d with %v: %w", n.row.Attempt, participants, err)
+	}
+	return n.row, tx, err
+}
+
+// askHolders asks all participants at the same time. One answer is enough, because it is verified; one failure ends the session, because
 // all of them are needed.
-func (s *Service) session(ctx context.Context, w withdrawal.Withdrawal) (*withdrawal.Transaction, error) {
+func (s *Service) askHolders(ctx context.Context, n *signing) (*withdrawal.Transaction, error) {
+	w := n.row
 	evidence, err := s.evidence(w)
 	if err != nil {
 		return nil, err
 	}
-	request := &strongroomv1.SignRequest{Evidence: evidence, Certificate: w.Certificate, Attempt: w.Attempt}
+	request := &strongroomv1.SignRequest{Evidence: evidence, Certificate: w.Certificate, Attempt: w.Attempt, Attestations: toSigneds(n.attestations)}
 	for _, name := range w.Participants {
 		request.Participants = append(request.Participants, string(name))
 	}
@@ -99,7 +127,7 @@ func (s *Service) session(ctx context.Context, w withdrawal.Withdrawal) (*withdr
 	for a := range answers {
 		if a.err == nil {
 			var tx *withdrawal.Transaction
-			if tx, a.err = s.assemble(w, a.value); a.err == nil {
+			if tx, a.err = s.assemble(n, a.value); a.err == nil {
 				for _, name := range w.Participants {
 					s.signers.note(name, true)
 				}
@@ -137,49 +165,49 @@ func refusedBy(signer canon.Name, err error) error {
 	return errors.Join(r.silent...)
 }
 
-// assemble completes the transaction with the signatures of an answer and verifies it: by the script engine, or by the sender that the
-// signature recovers to.
-func (s *Service) assemble(w withdrawal.Withdrawal, answer *strongroomv1.SignResponse) (*withdrawal.Transaction, error) {
+// assemble completes the transaction with the signatures of devices and of an answer of the MPC session, nil where there is none, and verifies it: by
+// the script engine, or by the sender that the signature recovers to.
+func (s *Service) assemble(n *signing, answer *strongroomv1.SignResponse) (*withdrawal.Transaction, error) {
 	sigs, publics, err := signatures(answer)
 	if err != nil {
 		return nil, err
 	}
-	chain, _ := s.chainOf(w.Chain)
-	t := &withdrawal.Transaction{Fee: w.Prepared.Fee}
-	if chain.Kind == canon.EVM {
-		if len(sigs) != 1 {
-			return nil, fmt.Errorf("signatures: expected 1, found %d", len(sigs))
-		}
-		if t.Raw, err = ethereum.Finalise(w.Prepared.Unsigned, sigs[0], publics[0]); err != nil {
-			return nil, err
-		}
-		payload, err := ethereum.VerifySigned(t.Raw, [20]byte(w.Anchor.Account))
-		if err != nil {
-			return nil, err
-		}
-		if !bytes.Equal(payload, w.Prepared.Unsigned) {
-			return nil, errors.New("signed transaction: expected the one that was prepared, found another")
-		}
-		t.TxID = ethereum.TxID(t.Raw)
-		return t, nil
+	if n.chain.Kind == canon.EVM {
+		return assembleEVM(n.row, sigs, publics)
 	}
-	tx, err := bitcoin.Parse(w.Prepared.Unsigned)
+	inputs := slices.Clone(n.inputs)
+	if n.wallet.Scheme != canon.SchemeHSM && len(sigs) != len(inputs) {
+		return nil, fmt.Errorf("signatures: expected %d, found %d", len(inputs), len(sigs))
+	}
+	for i := range sigs {
+		inputs[i].Keys = append(slices.Clone(inputs[i].Keys), publics[i])
+		inputs[i].Signatures = append(slices.Clone(inputs[i].Signatures), [64]byte(sigs[i][:64]))
+	}
+	signed, err := bitcoin.Finalise(n.tx, n.prevouts, inputs)
 	if err != nil {
 		return nil, err
 	}
-	prevouts, err := bitcoin.Prevouts(tx, w.Prepared.Previous)
+	t := &withdrawal.Transaction{Fee: n.row.Prepared.Fee, TxID: signed.TxHash().String()}
+	t.Raw, err = bitcoin.Encode(signed)
+	return t, err
+}
+
+func assembleEVM(w withdrawal.Withdrawal, sigs [][65]byte, publics [][33]byte) (*withdrawal.Transaction, error) {
+	if len(sigs) != 1 {
+		return nil, fmt.Errorf("signatures: expected 1, found %d", len(sigs))
+	}
+	raw, err := ethereum.Finalise(w.Prepared.Unsigned, sigs[0], publics[0])
 	if err != nil {
 		return nil, err
 	}
-	signed, err := bitcoin.Finalise(tx, prevouts, sigs, publics)
+	payload, err := ethereum.VerifySigned(raw, [20]byte(w.Anchor.Account))
 	if err != nil {
 		return nil, err
 	}
-	if t.Raw, err = bitcoin.Encode(signed); err != nil {
-		return nil, err
+	if !bytes.Equal(payload, w.Prepared.Unsigned) {
+		return nil, errors.New("signed transaction: expected the one that was prepared, found another")
 	}
-	t.TxID = signed.TxHash().String()
-	return t, nil
+	return &withdrawal.Transaction{Raw: raw, TxID: ethereum.TxID(raw), Fee: w.Prepared.Fee}, nil
 }
 
 func signatures(answer *strongroomv1.SignResponse) ([][65]byte, [][33]byte, error) {
@@ -198,10 +226,16 @@ func signatures(answer *strongroomv1.SignResponse) ([][65]byte, [][33]byte, erro
 	return sigs, publics, nil
 }
 
-// signedBy returns the participants of the attempt that brought the signature.
+// signedBy returns the devices and participants of the attempt that brought the signatures.
 func signedBy(w withdrawal.Withdrawal) []canon.Name {
 	if w.Transaction == nil {
 		return nil
 	}
-	return slices.Clone(w.Participants)
+	out := slices.Clone(w.Participants)
+	for _, c := range w.Cosigns {
+		if c.Latest && !slices.Contains(out, c.Signer) {
+			out = append(out, c.Signer)
+		}
+	}
+	return out
 }

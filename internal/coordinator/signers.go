@@ -2,8 +2,10 @@ package coordinator
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,6 +35,8 @@ type signers struct {
 	connected map[canon.Name]connection
 	trouble   map[canon.Name]int // failures since the last success
 	statuses  map[canon.Name]*strongroomv1.SignerStatus
+	devices   map[canon.Name][]*strongroomv1.DeviceStatus // of those that answered last
+	resting   map[vaultOf]rest                            // devices that are not asked for a while
 }
 
 // connection is to the signer that has this identity.
@@ -42,7 +46,8 @@ type connection struct {
 }
 
 func newSigners(charter func() *charter.Charter, connect func(canon.Signer) (Signer, error)) *signers {
-	return &signers{charter: charter, connect: connect, connected: map[canon.Name]connection{}, trouble: map[canon.Name]int{}, statuses: map[canon.Name]*strongroomv1.SignerStatus{}}
+	return &signers{charter: charter, connect: connect, connected: map[canon.Name]connection{}, trouble: map[canon.Name]int{}, statuses: map[canon.Name]*strongroomv1.SignerStatus{},
+		devices: map[canon.Name][]*strongroomv1.DeviceStatus{}, resting: map[vaultOf]rest{}}
 }
 
 // open returns a connection to a signer of the charter in force.
@@ -119,13 +124,52 @@ func (s *signers) probe(ctx context.Context, names []canon.Name, learn func(cano
 			st.Signer, st.Reachable, st.Error = string(a.signer), true, ""
 			reachable = append(reachable, a.signer)
 			learn(a.signer, st.GetKeys())
+			st.Error = tokenErrors(a.value.GetDevices())
 		}
 		s.mu.Lock()
-		s.statuses[a.signer] = st
+		s.statuses[a.signer], s.devices[a.signer] = st, a.value.GetDevices()
 		s.mu.Unlock()
 	}
 	slices.SortFunc(reachable, func(a, b canon.Name) int { return slices.Index(names, a) - slices.Index(names, b) })
 	return reachable
+}
+
+// tokenErrors says which tokens of a signer cannot sign.
+func tokenErrors(devices []*strongroomv1.DeviceStatus) string {
+	var out []string
+	for _, d := range devices {
+		if d.GetError() != "" {
+			out = append(out, clean(fmt.Sprintf("token of wallet %.70s: %.300s", d.GetWallet(), d.GetError())))
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
+// tokenTrouble returns in what words a signer said that its token cannot sign for a wallet when it was asked last; empty if it can. One that says nothing
+// of the wallet is asked all the same, and says itself what is wrong.
+func (s *signers) tokenTrouble(name, wallet canon.Name) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.devices[name] {
+		if d.GetWallet() == string(wallet) && d.GetError() != "" {
+			return clean(fmt.Sprintf("%.300s", d.GetError()))
+		}
+	}
+	return ""
+}
+
+// back reports whether a signer with a token, all of whose tokens can sign, did not answer or could not when it was asked before. Working is what was
+// found then, and is brought up to date.
+func (s *signers) back(working map[canon.Name]bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	any := false
+	for name, devices := range s.devices {
+		works := len(devices) > 0 && tokenErrors(devices) == ""
+		any = any || works && !working[name]
+		working[name] = works
+	}
+	return any
 }
 
 // status returns a copy of the last known status of a signer.
@@ -165,9 +209,15 @@ func (s *signers) choose(candidates []canon.Name, n int) []canon.Name {
 	return list
 }
 
-// watchSigners keeps statuses and group keys up to date.
+// watchSigners keeps statuses and group keys up to date, and has withdrawals that wait for a device looked at when one is back.
 func (s *Service) watchSigners(ctx context.Context) {
-	every(ctx, s.Poll, func() { s.signers.probe(ctx, s.members(), s.keys.learn) })
+	working := map[canon.Name]bool{}
+	every(ctx, s.Poll, func() {
+		s.signers.probe(ctx, s.members(), s.keys.learn)
+		if s.signers.back(working) {
+			s.nudgeWaiting(ctx)
+		}
+	})
 }
 
 // members returns all signers of the charter in force.
@@ -180,9 +230,11 @@ func (s *Service) members() []canon.Name {
 }
 
 // roster returns the members that keep the ledger.
-func (s *Service) roster() []canon.Name {
+func (s *Service) roster() []canon.Name { return rosterOf(s.charter()) }
+
+func rosterOf(c *charter.Charter) []canon.Name {
 	var out []canon.Name
-	for _, signer := range s.charter().Genesis().Signers {
+	for _, signer := range c.Genesis().Signers {
 		if signer.Ledger {
 			out = append(out, signer.Name)
 		}

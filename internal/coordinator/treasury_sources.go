@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"slices"
 
+	"github.com/btcsuite/btcd/wire"
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/strongroom/strongroom/internal/coordinator/store"
@@ -13,14 +14,8 @@ import (
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/wallets"
+	"github.com/strongroom/strongroom/wallets/bitcoin"
 	"github.com/strongroom/strongroom/wallets/ethereum"
-)
-
-// Sizes of a P2WPKH transaction in virtual bytes: BIP-141, and 72 bytes for each signature.
-const (
-	sizeOfEmpty  = 11
-	sizeOfInput  = 69
-	sizeOfOutput = 31
 )
 
 // feeHeadroom is how many times the fee of now a proposed move may cost: until officers approved it the price may have risen.
@@ -34,7 +29,7 @@ const leastMove = 10
 func (s *Service) sources(ctx context.Context, c *charter.Charter) []allocation.Source {
 	var out []allocation.Source
 	for _, w := range c.Genesis().Wallets {
-		if w.Scheme != canon.SchemeMPC || !allocation.ClientWallet(c, w) {
+		if !allocation.ClientWallet(c, w) {
 			continue
 		}
 		chain, ok := c.Chain(w.Chain)
@@ -84,7 +79,16 @@ func (s *Service) bitcoinSources(ctx context.Context, c *charter.Charter, w cano
 	if total, err = s.notSetAside(ctx, c, w, account, coin.ID, total); err != nil {
 		return nil, err
 	}
-	size := int64(sizeOfEmpty + sizeOfInput*len(values) + 2*sizeOfOutput)
+	spot, err := s.keys.at(w, account, wallets.BranchReceive, 0)
+	if err != nil {
+		return nil, err
+	}
+	// All addresses of a wallet are of one size, and a move pays one of another wallet and change.
+	out := wire.NewTxOut(0, bitcoin.ScriptP2WSH(nil))
+	size, err := bitcoin.VirtualSize(slices.Repeat([][]byte{spot.Witness}, len(values)), []*wire.TxOut{out, out})
+	if err != nil {
+		return nil, err
+	}
 	fee := big.NewInt((rate*size + 999) / 1000 * feeHeadroom)
 	least := new(big.Int).Mul(fee, big.NewInt(leastMove))
 	return []allocation.Source{{Wallet: w.Name, Account: account.Name, Asset: coin.ID, Available: total, Fee: fee, Least: least}}, nil

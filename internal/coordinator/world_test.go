@@ -14,6 +14,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/strongroom/strongroom/internal/config"
 	"github.com/strongroom/strongroom/internal/coordinator/store/sqlite"
 	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
 	"github.com/strongroom/strongroom/internal/devnet/chains"
@@ -52,6 +53,7 @@ type world struct {
 	loads   atomic.Int64 // of the genesis's own book
 	path    string
 	service *Service
+	pools   string                                             // directory
 	desks   map[canon.Name]strongroomv1.AuthorityServiceClient // the authorities that the coordinator has an address for
 	stopped chan struct{}
 	cancel  context.CancelFunc
@@ -64,9 +66,10 @@ func newWorld(t *testing.T, token canon.AssetID, changes ...func(*organisation, 
 	w := &world{organisation: newOrganisation(t, token, changes...), t: t, ctx: ctx, nodes: map[canon.Name]*node{}, bitcoin: newLedgerChain(),
 		path: filepath.Join(t.TempDir(), "strongroom.db"), desks: map[canon.Name]strongroomv1.AuthorityServiceClient{}}
 	w.all = &committee{organisation: w.organisation, sessions: map[string]*session{}, now: w.now}
-	for _, name := range nodeNames {
+	for _, name := range append(slices.Clone(nodeNames), w.vaultNames()...) {
 		w.nodes[name] = w.all.node(name)
 	}
+	w.pools = w.writePools(t)
 	w.open()
 	t.Cleanup(w.close)
 	return w
@@ -92,8 +95,8 @@ func (w *world) open() {
 	p := Parts{Charters: charters, Genesis: w.genesis, Books: books, Store: s, Connect: w.connect, Key: w.coordinator,
 		Bitcoin:     map[canon.ChainID]BitcoinNode{testBTC: {Node: w.bitcoin, TargetBlocks: 2}},
 		EVM:         map[canon.ChainID]chain.EVM{testEVM: evmChain.Node()},
-		Authorities: w.desks,
-		Log:         slog.New(slog.DiscardHandler), Now: w.now, Parallel: 4, Poll: 20 * time.Millisecond}
+		Authorities: w.desks, Pools: config.Pools(w.pools),
+		Log: slog.New(slog.DiscardHandler), Now: w.now, Parallel: 4, Poll: 20 * time.Millisecond}
 	if testing.Verbose() {
 		p.Log = slog.New(slog.NewTextHandler(w.t.Output(), nil))
 	}

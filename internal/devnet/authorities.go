@@ -138,13 +138,10 @@ func (d *Devnet) Authority(name string) *Authority {
 	return nil
 }
 
-// MakeKeys has the signers make the organisation's keys, and returns the public key of the hot one.
+// MakeKeys has the signers make the organisation's MPC key, and returns its public key.
 func (d *Devnet) MakeKeys(ctx context.Context) (string, error) {
 	var made struct {
 		PublicKey string `json:"public_key"`
-	}
-	if err := d.Strongroom(ctx, d.Operator, nil, "keygen", "--key", "cold"); err != nil {
-		return "", err
 	}
 	err := d.Strongroom(ctx, d.Operator, &made, "keygen", "--key", "hot")
 	return made.PublicKey, err

@@ -11,10 +11,10 @@ func (d *Devnet) writeCoordinatorConfig() error {
 	dir := filepath.Dir(d.genesis)
 	bitcoin, evm := d.Bitcoin.Config(), d.EVM.Config()
 	var b strings.Builder
-	fmt.Fprintf(&b, "organisation = %q\ngenesis = \"genesis.cbor\"\nbook = \"book.toml\"\ndatabase = \"strongroom.db\"\nlisten = %q\n", d.Charter.Organisation(), d.address)
+	fmt.Fprintf(&b, "organisation = %q\ngenesis = \"genesis.cbor\"\nbook = \"book.toml\"\ndatabase = \"strongroom.db\"\npools = %q\nlisten = %q\n", d.Charter.Organisation(), d.pools, d.address)
 	fmt.Fprintf(&b, "key = \"coordinator.key\"\nclients_ca = \"ca/ca.pem\"\n")
 	fmt.Fprintf(&b, "devnet = true\nparallel = 4\npoll = \"300ms\"\n")
-	for _, n := range d.Nodes {
+	for _, n := range d.Signers() {
 		fmt.Fprintf(&b, "\n[[signers]]\nname = %q\naddress = %q\n", n.Name, n.Address)
 	}
 	for _, a := range d.Authorities {
@@ -32,10 +32,17 @@ const staleAfter = "1000000h"
 
 func (d *Devnet) writeNodeConfig(n *Node) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "organisation = %q\ngenesis = %q\nname = %q\ndata = %q\nlisten = %q\n", d.Charter.Organisation(), d.genesis, n.Name, filepath.Join(n.Dir, "data"), n.Address)
-	fmt.Fprintf(&b, "\n[token]\nmodule = %q\nlabel = %q\nserial = \"\"\npin_file = %q\nidentity = \"strongroom-identity\"\nsealing = \"strongroom-sealing\"\n\n[peers]\n",
-		n.module, n.Name, filepath.Join(n.Dir, "pin"))
-	for _, peer := range d.Nodes {
+	fmt.Fprintf(&b, "organisation = %q\ngenesis = %q\nname = %q\ndata = %q\nlisten = %q\npools = %q\n",
+		d.Charter.Organisation(), d.genesis, n.Name, filepath.Join(n.Dir, "data"), n.Address, d.pools)
+	token := fmt.Sprintf("module = %q\nlabel = %q\nserial = \"\"\npin_file = %q\n", n.module, n.Name, filepath.Join(n.Dir, "pin"))
+	fmt.Fprintf(&b, "\n[token]\n%sidentity = \"strongroom-identity\"\nsealing = \"strongroom-sealing\"\n", token)
+	if n == d.Vault {
+		for _, wallet := range []string{BTCVault, ETHVault} {
+			fmt.Fprintf(&b, "\n[[devices]]\nwallet = %q\n%s", wallet, token)
+		}
+	}
+	fmt.Fprintf(&b, "\n[peers]\n")
+	for _, peer := range d.Signers() {
 		if peer != n {
 			fmt.Fprintf(&b, "%s = %q\n", peer.Name, peer.Address)
 		}

@@ -33,7 +33,9 @@ type Devnet struct {
 	BTC      canon.AssetID
 	ETH      canon.AssetID
 	USDX     canon.AssetID
-	Nodes    []*Node
+	Nodes    []*Node // signers that hold shares of the MPC key
+	Vault    *Node   // a signer with keys in its token and no share
+	Cold     []*Node // signers with keys in tokens that are not near any network: nothing of them runs
 	Officers []*Person
 	Clients  []*Person
 	Desk     *Person // moves assets between wallets
@@ -45,9 +47,13 @@ type Devnet struct {
 	Authorities []*Authority
 
 	data        *charterData
-	genesis     string // path
-	book        string // path of the entries
+	genesis     string            // path
+	book        string            // path of the entries
+	pools       string            // directory of the lists of keys in tokens
+	poolDigests map[string]string // of these lists, by wallet
+	attestation string            // public key of the vault's token that attests, hexadecimal
 	coordinator *process.Process
+	said        int64  // how long the coordinator's log was when it was started last
 	address     string // of the coordinator
 	lock        *os.File
 	deposits    map[string]string // first deposit address by wallet/account
@@ -78,9 +84,10 @@ func Up(ctx context.Context, o Options) (d *Devnet, err error) {
 		{"a Bitcoin chain (btcd, regtest) and an EVM chain (go-ethereum), a token on it", d.startChains},
 		{"keys of three officers, two clients, a treasury desk, an operator and an auditor", d.makePeople},
 		{"keys of two outside authorities: one states prices, one screens addresses", d.makeAuthorities},
-		{"four signers, each with a directory, an identity and a sealing key in a PKCS#11 token of its own", d.makeNodes},
+		{"seven signers, each with a directory, an identity and a sealing key in a PKCS#11 token of its own: four for shares, one vault, two cold", d.makeNodes},
+		{"keys of wallets, born in the tokens of vault and cold signers, with a proof of possession of each", d.makePools},
 		{"the genesis charter; its digest is the organisation's id", d.makeCharter},
-		{"four strongroom-node processes, two outside authorities and strongroomd", d.startProcesses},
+		{"five strongroom-node processes, two outside authorities and strongroomd", d.startProcesses},
 	}
 	for _, s := range steps {
 		if err = o.Progress.Step(s.heading, nil, func() error { return s.work(ctx) }); err != nil {
@@ -120,7 +127,7 @@ func (d *Devnet) Down() {
 	if d.coordinator != nil {
 		_ = d.coordinator.Stop()
 	}
-	for _, n := range d.Nodes {
+	for _, n := range d.Signers() {
 		if n.process != nil {
 			_ = n.process.Stop()
 		}

@@ -53,7 +53,10 @@ type charterData struct {
 	BTC, ETH, Token                                  canon.AssetID
 	TokenContract                                    string
 	DailyBTC                                         string // limit of withdrawals a day
-	Nodes                                            []*Node
+	Nodes, Cold                                      []*Node
+	Vault                                            *Node
+	Pools                                            map[string]string // digests by wallet
+	Attestation                                      string
 	Officers, Clients                                []*Person
 	Desk                                             *Person
 	Authorities                                      []*Authority
@@ -87,7 +90,7 @@ func (d *Devnet) charterData(coordinator string) (*charterData, error) {
 		Salt: hex.EncodeToString(salt), NotBefore: now.Add(-time.Hour).Format(time.RFC3339), NotAfter: now.Add(365 * 24 * time.Hour).Format(time.RFC3339),
 		Recovery: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(line))), Coordinator: coordinator,
 		BitcoinChain: string(d.BTC.Chain()), EVMChain: string(d.ETH.Chain()), BTC: d.BTC, ETH: d.ETH, Token: d.USDX, TokenContract: fmt.Sprintf("0x%x", contract),
-		Nodes: d.Nodes, Officers: d.Officers, Clients: d.Clients, Desk: d.Desk, Authorities: d.Authorities, Prices: prices, DailyBTC: "3",
+		Nodes: d.Nodes, Vault: d.Vault, Cold: d.Cold, Pools: d.poolDigests, Attestation: d.attestation, Officers: d.Officers, Clients: d.Clients, Desk: d.Desk, Authorities: d.Authorities, Prices: prices, DailyBTC: "3",
 	}, nil
 }
 

@@ -96,7 +96,7 @@ func (d *Devnet) writeConfig(p *Person) error {
 	if p.Public != "" {
 		fmt.Fprintf(&b, "key = \"key\"\npassphrase_file = \"passphrase\"\n")
 	}
-	for _, n := range d.Nodes {
+	for _, n := range d.Signers() {
 		fmt.Fprintf(&b, "\n[[signers]]\nname = %q\naddress = %q\n", n.Name, n.Address)
 	}
 	return os.WriteFile(p.Config, []byte(b.String()), 0o600)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -42,13 +43,27 @@ func (d *Devnet) makeNodes(ctx context.Context) error {
 		return err
 	}
 	for i := 1; i <= 4; i++ {
-		n := &Node{Name: fmt.Sprintf("node-%d", i), Operator: fmt.Sprintf("operator-%d", i)}
-		d.Nodes = append(d.Nodes, n)
+		d.Nodes = append(d.Nodes, &Node{Name: fmt.Sprintf("node-%d", i), Operator: fmt.Sprintf("operator-%d", i)})
+	}
+	d.Vault = &Node{Name: "vault-1", Operator: "vault-operator"}
+	for i := 1; i <= 2; i++ {
+		d.Cold = append(d.Cold, &Node{Name: fmt.Sprintf("cold-%d", i), Operator: fmt.Sprintf("custodian-%d", i)})
+	}
+	for _, n := range append(d.Signers(), d.Cold...) {
 		if err := d.makeNode(ctx, n, module); err != nil {
 			return fmt.Errorf("%s: %w", n.Name, err)
 		}
 	}
 	return nil
+}
+
+// Signers returns the signers that run: those that hold shares, and the vault.
+func (d *Devnet) Signers() []*Node {
+	all := slices.Clone(d.Nodes)
+	if d.Vault != nil {
+		all = append(all, d.Vault)
+	}
+	return all
 }
 
 func (d *Devnet) makeNode(ctx context.Context, n *Node, module string) error {
@@ -129,7 +144,7 @@ func (d *Devnet) startProcesses(ctx context.Context) error {
 	if d.address, err = freePort(); err != nil {
 		return err
 	}
-	for _, n := range d.Nodes {
+	for _, n := range d.Signers() {
 		if err := d.writeNodeConfig(n); err != nil {
 			return err
 		}
@@ -145,7 +160,7 @@ func (d *Devnet) startProcesses(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, n := range d.Nodes {
+	for _, n := range d.Signers() {
 		if err := d.StartNode(ctx, n); err != nil {
 			return err
 		}
@@ -182,9 +197,12 @@ func (d *Devnet) StartNode(ctx context.Context, n *Node) error {
 // KillNode kills a signer with SIGKILL.
 func (d *Devnet) KillNode(n *Node) { n.process.Kill() }
 
-// Node returns the signer of that name, nil if there is none.
+// StopNode asks a signer to end, and waits until it has.
+func (d *Devnet) StopNode(n *Node) error { return n.process.Stop() }
+
+// Node returns the signer of that name that runs, nil if there is none.
 func (d *Devnet) Node(name string) *Node {
-	for _, n := range d.Nodes {
+	for _, n := range d.Signers() {
 		if n.Name == name {
 			return n
 		}
@@ -200,6 +218,10 @@ func (d *Devnet) startCoordinator(ctx context.Context, crashAt string) error {
 		env = []string{"STRONGROOM_CRASH_AT=" + crashAt}
 	}
 	dir := filepath.Dir(d.genesis)
+	d.said = 0
+	if log, err := os.Stat(filepath.Join(dir, "strongroomd.log")); err == nil {
+		d.said = log.Size()
+	}
 	p, err := process.Start("strongroomd", dir, env, filepath.Join(d.Bin, "strongroomd"), "run", "--config", filepath.Join(dir, "strongroomd.toml"))
 	if err != nil {
 		return err
@@ -253,7 +275,7 @@ func (d *Devnet) Book() string { return d.book }
 
 // Ended receives the name of a process that ended.
 func (d *Devnet) Ended() <-chan string {
-	ended := make(chan string, len(d.Nodes)+len(d.Authorities)+1)
+	ended := make(chan string, len(d.Signers())+len(d.Authorities)+1)
 	for _, p := range append([]*process.Process{d.coordinator}, d.processes()...) {
 		go func() {
 			<-p.Done()
@@ -265,7 +287,7 @@ func (d *Devnet) Ended() <-chan string {
 
 func (d *Devnet) processes() []*process.Process {
 	var all []*process.Process
-	for _, n := range d.Nodes {
+	for _, n := range d.Signers() {
 		all = append(all, n.process)
 	}
 	for _, a := range d.Authorities {

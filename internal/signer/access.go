@@ -19,6 +19,7 @@ var methods = map[string][]rpc.Role{
 	strongroomv1.SignerService_GetSignerStatus_FullMethodName:        {rpc.Coordinator, rpc.OfficerDevice, rpc.Signer},
 	strongroomv1.SignerService_Reserve_FullMethodName:                {rpc.Coordinator},
 	strongroomv1.SignerService_Sign_FullMethodName:                   {rpc.Coordinator},
+	strongroomv1.SignerService_Cosign_FullMethodName:                 {rpc.Coordinator},
 	strongroomv1.SignerService_AttestAddress_FullMethodName:          {rpc.Coordinator},
 	strongroomv1.SignerService_StateBalances_FullMethodName:          {rpc.Coordinator},
 	strongroomv1.SignerService_GetCertificate_FullMethodName:         {rpc.Coordinator, rpc.OfficerDevice, rpc.Signer},
@@ -42,6 +43,7 @@ var methods = map[string][]rpc.Role{
 const (
 	signTimeout   = 5 * time.Minute
 	keygenTimeout = 15 * time.Minute
+	cosignTimeout = 2 * time.Minute // as many inputs as a transaction may have, by a token that makes two signatures a second
 )
 
 // Bounds of one caller.
@@ -86,6 +88,7 @@ func (s *Signer) NewServer() (*grpc.Server, error) {
 		Timeouts: map[string]time.Duration{
 			strongroomv1.PeerService_Deliver_FullMethodName:      deliverTimeout,
 			strongroomv1.SignerService_Sign_FullMethodName:       signTimeout,
+			strongroomv1.SignerService_Cosign_FullMethodName:     cosignTimeout,
 			strongroomv1.SignerService_JoinKeygen_FullMethodName: keygenTimeout,
 		},
 	})

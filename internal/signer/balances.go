@@ -14,7 +14,6 @@ import (
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
 	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
-	"github.com/strongroom/strongroom/wallets"
 )
 
 // BitcoinSource is this signer's own node of a Bitcoin chain.
@@ -66,30 +65,9 @@ func (a *sources) close() {
 
 func (s *Signer) holdingsOn(id canon.ChainID, staleAfter time.Duration) holdings.Config {
 	return holdings.Config{
-		Chain: id, Charter: s.charter, Now: s.now, Address: s.addressAt, StaleAfter: staleAfter,
+		Chain: id, Charter: s.charter, Now: s.now, Address: s.addressAt, Addresses: s.addressesOf, StaleAfter: staleAfter,
 		HighestIndex: func(b holdings.Branch) int64 { return s.config.Ledger.HighestIndex(b.Wallet, b.Holder, b.Number) },
 	}
-}
-
-// addressAt derives an address of ours from this signer's own copy of the group key.
-func (s *Signer) addressAt(b holdings.Branch, index uint64) ([]byte, error) {
-	c := s.charter()
-	w, _ := c.Wallet(b.Wallet)
-	holder, _ := c.Account(b.Holder)
-	chain, ok := c.Chain(w.Chain)
-	sh, held := s.share(w.Key)
-	if !ok || !held || w.Scheme != canon.SchemeMPC {
-		return nil, refusal.New("balances", "wallet", fmt.Sprintf("a share of the key of wallet %s, without which its addresses are unknown here", b.Wallet), "none")
-	}
-	path, err := wallets.NewPath(chain.CoinType, w.Number, holder.Number, b.Number, index)
-	if err != nil {
-		return nil, err
-	}
-	child, err := wallets.Derive(sh.PublicKey, wallets.ChainCode(c.Organisation(), w.Key, sh.PublicKey), path)
-	if err != nil {
-		return nil, err
-	}
-	return addressOn(chain, child.Public), nil
 }
 
 // followEver reads a chain at once and then from time to time. What keeps it from that is logged when it changes.

@@ -14,6 +14,7 @@ import (
 	"github.com/strongroom/strongroom/mpc/share"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
+	"github.com/strongroom/strongroom/proto/rpc"
 	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
 )
 
@@ -22,9 +23,10 @@ const holderTimeout = 5 * time.Second
 
 // What a signer means to do with a share; see docs/decisions/0009-keygen-confirmation.md.
 const (
-	stateHeld      = strongroomv1.KeyState_KEY_STATE_UNSPECIFIED
-	stateLeaving   = strongroomv1.KeyState_KEY_STATE_LEAVING
-	stateConfirmed = strongroomv1.KeyState_KEY_STATE_CONFIRMED
+	stateHeld       = strongroomv1.KeyState_KEY_STATE_UNSPECIFIED
+	stateLeaving    = strongroomv1.KeyState_KEY_STATE_LEAVING
+	stateConfirming = strongroomv1.KeyState_KEY_STATE_CONFIRMING
+	stateConfirmed  = strongroomv1.KeyState_KEY_STATE_CONFIRMED
 )
 
 // holder is what another holder of a key says about it; status is nil if it has no share.
@@ -54,7 +56,7 @@ func (s *Signer) confirm(ctx context.Context, name canon.Name, sh *share.Share) 
 	if now, ok := s.share(name); !ok || now != sh {
 		return refusal.New("address", "key", "the share that there was", "another or none")
 	}
-	s.mean(name, stateConfirmed)
+	s.mean(name, stateConfirming)
 	defer s.mean(name, stateHeld)
 	if err := allHave(s.holders(ctx, key), sh.PublicKey); err != nil {
 		return err
@@ -64,6 +66,37 @@ func (s *Signer) confirm(ctx context.Context, name canon.Name, sh *share.Share) 
 	}
 	s.config.Log.InfoContext(ctx, "key confirmed by every holder", slog.String("key", string(name)), slog.Uint64("epoch", sh.Epoch))
 	return nil
+}
+
+// askedBy sees to it that a key gets confirmed that somebody asks for who is to hold no share of it: such a signer learns it once every holder confirmed
+// it, and no address of it may be asked for before.
+func (s *Signer) askedBy(ctx context.Context, key canon.Key, st *strongroomv1.KeyStatus) {
+	caller, ok := rpc.CallerFrom(ctx)
+	if !ok || caller.Role != rpc.Signer || slices.Contains(key.Holders, caller.Name) || st.GetState() != stateHeld {
+		return
+	}
+	select {
+	case s.learning.asked <- key.ID:
+	default: // it is at it
+	}
+}
+
+// confirmEver confirms the keys that others want to learn. Whether that worked, whoever asks again sees.
+func (s *Signer) confirmEver(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case name := <-s.learning.asked:
+			sh, ok := s.share(name)
+			if !ok {
+				continue
+			}
+			if err := s.confirm(ctx, name, sh); err != nil && ctx.Err() == nil {
+				s.config.Log.DebugContext(ctx, "key not confirmed", slog.String("key", string(name)), slog.String("error", err.Error()))
+			}
+		}
+	}
 }
 
 func allHave(holders []holder, public [33]byte) error {
@@ -111,7 +144,7 @@ func (s *Signer) leave(ctx context.Context, key canon.Key, sh *share.Share) (lef
 	}
 	lacking := false
 	for _, h := range s.holders(ctx, key) {
-		if h.err != nil || h.status.GetState() == stateConfirmed {
+		if state := h.status.GetState(); h.err != nil || state == stateConfirmed || state == stateConfirming {
 			return false, nil
 		}
 		lacking = lacking || h.status == nil || !bytes.Equal(h.status.GetPublicKey(), sh.PublicKey[:])
@@ -147,6 +180,18 @@ func (s *Signer) mean(key canon.Name, state strongroomv1.KeyState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.meant[key] = state
+}
+
+// confirming reports whether this signer is confirming a key.
+func (s *Signer) confirming() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, state := range s.meant {
+		if state == stateConfirming {
+			return true
+		}
+	}
+	return false
 }
 
 // holders asks the other holders of the key, all at once.

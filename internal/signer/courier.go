@@ -168,7 +168,7 @@ func (cs *couriers) compare(ctx context.Context, c *courier) error {
 		switch {
 		case news:
 			from = nextOf(chain)
-		case from > 0 && (unfit != nil || !forked && !knows(chain, head)):
+		case from > 0 && (unfit != nil || !forked && isMember(chain, c.name) && !knows(chain, head)):
 			from = 0
 		default:
 			return unfit
@@ -201,6 +201,12 @@ func (cs *couriers) follow(ctx context.Context, c *courier, entries [][]byte) (n
 		}
 	}
 	return news, unfit
+}
+
+// isMember reports whether the peer is in the roster: the word of others on the charter in force is nobody's.
+func isMember(chain *amendment.Chain, peer canon.Name) bool {
+	member, _ := chain.Current().Signer(peer)
+	return member.Ledger
 }
 
 // knows reports whether a peer's head is a charter that is or was in force here. A peer that sees a fork has no head.

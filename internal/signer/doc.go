@@ -1,9 +1,14 @@
 // Package signer is a signer's heart: it answers coordinators, officers and other signers, and nobody else, by the TLS keys that the charter
 // names for each.
 //
-// It runs the guard on all evidence by itself before it promises (Reserve) and again before it signs (Sign), and a last time, with a fresh
-// clock, under the lock of its ledger immediately before the last protocol message leaves: what officers said in between stops it. No method
-// takes a digest. Everything it says rests on a record that was fsynced before.
+// It runs the guard on all evidence by itself before it promises (Reserve) and again before it signs (Sign, Cosign), and a last time, with a fresh
+// clock, under the lock of its ledger immediately before the last protocol message leaves or its token is asked: what officers said in between stops
+// it. No method takes a digest. Everything it says rests on a record that was fsynced before.
+//
+// A signer may have a token for wallets that name it as a device. With a certificate the token signs the transaction, or, where the MPC key alone makes
+// the signature, an attestation that the holders of that key demand (Cosign); it signs nothing else. What the token gives is verified before it leaves.
+// A token that does not answer may have signed: the attempt is used up, and the next is over the same digests. Such a signer usually holds no share and
+// is not in the roster: it follows everything that officers said and changed, acks nothing, and learns the MPC keys' public keys from all of their holders.
 //
 // What officers said to stop things is a set that only grows. A signer records a statement before it acknowledges it, passes it on to all
 // peers at once, and now and then compares its set with theirs and fetches what it lacks. A statement that a peer brings is verified like
@@ -30,6 +35,6 @@
 // liveness. Of its peers it expects only what the protocol's own checks verify.
 //
 // It refuses what the guard, the ledger and the charter refuse, by a *refusal.Refusal that says so; it refuses to start a new ledger
-// while it holds a share, to attest an address of a key before every holder has it, and to generate a key again of which it holds a share, unless
-// that key was not made everywhere and never used. Once a ledger write failed it promises and signs nothing.
+// while it holds a share (whether one without a share had a ledger, strongroom-node knows by its token), to attest an address of a key before every holder has it or whose key its own token lacks, and to generate a key again of
+// which it holds a share, unless that key was not made everywhere and never used. Once a ledger write failed it promises and signs nothing.
 package signer

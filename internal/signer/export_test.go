@@ -3,6 +3,7 @@ package signer
 import (
 	"context"
 
+	"github.com/strongroom/strongroom/internal/signer/holdings"
 	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/proto/canon"
 	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
@@ -26,4 +27,9 @@ func Missed(answer []*strongroomv1.BookVersion, here *book.Versions) []book.Root
 	var m missed
 	m.note("node-2", answer, here)
 	return m.by["node-2"]
+}
+
+// AddressesOf is how many addresses a branch has.
+func (s *Signer) AddressesOf(wallet, holder canon.Name, branch uint64) (uint64, error) {
+	return s.addressesOf(holdings.Branch{Wallet: wallet, Holder: holder, Number: branch})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -27,12 +28,10 @@ func (s *Signer) JoinKeygen(ctx context.Context, r *strongroomv1.JoinKeygenReque
 	if err != nil {
 		return nil, err
 	}
-	select {
-	case s.keygen <- struct{}{}:
-		defer func() { <-s.keygen }()
-	default:
-		return nil, status.Error(codes.Aborted, "expected no other key generation, found one running")
+	if err := s.turnToMake(ctx); err != nil {
+		return nil, err
 	}
+	defer func() { <-s.keygen }()
 	if made, err := s.alreadyMade(ctx, key); made || err != nil {
 		st, _ := s.keyStatus(key.ID)
 		return &strongroomv1.JoinKeygenResponse{Key: st}, err
@@ -51,6 +50,28 @@ func (s *Signer) JoinKeygen(ctx context.Context, r *strongroomv1.JoinKeygenReque
 		slog.String("public", fmt.Sprintf("%x…", sh.PublicKey[:8])))
 	st, _ := s.keyStatus(key.ID)
 	return &strongroomv1.JoinKeygenResponse{Key: st}, nil
+}
+
+// turnToMake takes the place of the one key generation. It waits for the confirmation of another key, which ends by itself and begins when somebody learns
+// it, but not for another generation: two signers that wait for each other's would wait for ever.
+func (s *Signer) turnToMake(ctx context.Context) error {
+	patience := time.Duration(0)
+	if s.confirming() {
+		patience = holderTimeout
+	}
+	select {
+	case s.keygen <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case s.keygen <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(patience):
+		return status.Error(codes.Aborted, "expected no other key generation, found one running")
+	}
 }
 
 // alreadyMade reports whether this signer keeps a share that it has. It refuses to make a key again that was confirmed and whose share is

@@ -19,7 +19,7 @@ import (
 )
 
 // GetSignerStatus says which keys this signer has and where its ledger stands.
-func (s *Signer) GetSignerStatus(context.Context, *strongroomv1.GetSignerStatusRequest) (*strongroomv1.GetSignerStatusResponse, error) {
+func (s *Signer) GetSignerStatus(ctx context.Context, _ *strongroomv1.GetSignerStatusRequest) (*strongroomv1.GetSignerStatusResponse, error) {
 	if err := s.config.Ledger.Failed(); err != nil {
 		return nil, s.noted(err)
 	}
@@ -30,13 +30,20 @@ func (s *Signer) GetSignerStatus(context.Context, *strongroomv1.GetSignerStatusR
 	for _, k := range s.charter().Genesis().Keys {
 		if st, ok := s.keyStatus(k.ID); ok {
 			status.Keys = append(status.Keys, st)
+			s.askedBy(ctx, k, st)
 		}
 	}
 	freezes, err := s.freezes()
 	if err != nil {
 		return nil, err
 	}
-	return &strongroomv1.GetSignerStatusResponse{Status: status, ParametersReady: s.parameters.ready(), Freezes: freezes, Build: s.config.Build[:]}, nil
+	devices, err := s.devices()
+	if err != nil {
+		return nil, err
+	}
+	return &strongroomv1.GetSignerStatusResponse{
+		Status: status, ParametersReady: s.parameters.ready(), Freezes: freezes, Build: s.config.Build[:], Devices: devices,
+	}, nil
 }
 
 // Reserve acks a reservation whose evidence the guard accepts, after it is recorded.
@@ -54,6 +61,9 @@ func (s *Signer) Reserve(ctx context.Context, r *strongroomv1.ReserveRequest) (*
 		return &strongroomv1.ReserveResponse{Ack: wireSigned(ack)}, nil
 	}
 	checked, err := s.examine(r.GetEvidence(), r.GetReservation(), s.config.Ledger)
+	if outside := s.outside(); outside != nil && !guard.OnlyDelayed(err) {
+		return nil, outside
+	}
 	if err != nil {
 		return nil, s.delayed(ctx, r.GetEvidence(), r.GetReservation(), s.config.Ledger.Delay, err)
 	}
@@ -61,7 +71,7 @@ func (s *Signer) Reserve(ctx context.Context, r *strongroomv1.ReserveRequest) (*
 		StartNonce: startNonce(checked.chain, checked.Request().Wallet)} // the guard found the wallet there
 	ack, err := s.config.Ledger.Reserve(promise, func(x *ledger.Index) error {
 		// The share may be about to be set aside, and then nothing may rest on it.
-		if key, ok := s.groupKey(checked.Key().ID); !ok || key != checked.Key() {
+		if key, ok := s.groupKey(x, checked.Key().ID); checked.Key() != (guard.GroupKey{}) && (!ok || key != checked.Key()) {
 			return refusal.New("key", "key", "a share of key "+string(checked.Key().ID), "none")
 		}
 		// Otherwise only what an officer said since, the charter, and the address book, here and at others, can have changed.
@@ -81,6 +91,15 @@ func (s *Signer) Reserve(ctx context.Context, r *strongroomv1.ReserveRequest) (*
 	s.waiting.end(checked.IntentDigest())
 	s.config.Log.InfoContext(ctx, "acked", slog.String("withdrawal", checked.Withdrawal().String()), slog.String("reservation", rid.String()))
 	return &strongroomv1.ReserveResponse{Ack: wireSigned(ack)}, nil
+}
+
+// outside refuses an ack by a signer whose acks no certificate counts. It is asked all the same what stands against the evidence, so that a rule's delay
+// counts at a signer with a token too from when the others were asked, and not from the certificate on.
+func (s *Signer) outside() error {
+	if self, ok := s.charter().Signer(s.config.Self); !ok || !self.Ledger {
+		return refusal.New("roster", "signer", "a member of the roster", string(s.config.Self)+", whose acks do not count")
+	}
+	return nil
 }
 
 // checked is evidence that the guard accepted, for a reservation that fits it.
@@ -105,8 +124,8 @@ func (s *Signer) examine(evidence, reservation []byte, f facts) (checked, error)
 	}
 	missed := s.missed.required(chain, versions) // before the view: more since then means that it is looked at again
 	view := s.view(f, chain, versions)
-	signable, err := guard.Check(evidence, view)
-	if err != nil {
+	var signable *guard.Signable
+	if err := checkWith(view, func(v guard.View) (err error) { signable, err = guard.Check(evidence, v); return err }); err != nil {
 		return checked{}, err
 	}
 	if err := signable.CheckReservation(doc, view); err != nil {

@@ -31,14 +31,7 @@ func (s *Signer) Sign(ctx context.Context, r *strongroomv1.SignRequest) (*strong
 		return nil, err
 	}
 	defer release()
-	if err := s.config.Ledger.Hold(r.GetCertificate(), ask.intent); err != nil {
-		return nil, s.noted(err)
-	}
-	s.waiting.end(ask.IntentDigest())
-	if err := s.see(ask.Addresses()); err != nil {
-		return nil, s.noted(err)
-	}
-	id, err := s.config.Ledger.Begin(ask.session)
+	id, err := s.undertake(r.GetCertificate(), ask)
 	if err != nil {
 		return nil, s.noted(err)
 	}
@@ -50,6 +43,18 @@ func (s *Signer) Sign(ctx context.Context, r *strongroomv1.SignRequest) (*strong
 	return response(ask.Signing(), signatures), nil
 }
 
+// undertake records what a signature rests on and uses the attempt up, before anything else is done for it. It returns the session's id.
+func (s *Signer) undertake(certificate []byte, a ask) (canon.Digest, error) {
+	if err := s.config.Ledger.Hold(certificate, a.intent); err != nil {
+		return canon.Digest{}, err
+	}
+	s.waiting.end(a.IntentDigest())
+	if err := s.see(a.Addresses()); err != nil {
+		return canon.Digest{}, err
+	}
+	return s.config.Ledger.Begin(a.session)
+}
+
 // ask is a request to sign that every check has passed.
 type ask struct {
 	checked
@@ -57,37 +62,72 @@ type ask struct {
 	session canon.Session
 }
 
-// askedToSign verifies certificate, evidence, reservation and participants, with the clock and the statements of this moment.
-func (s *Signer) askedToSign(r *strongroomv1.SignRequest, f facts) (ask, error) {
+// toSign is what a request to sign, with the MPC key or with a token, rests on.
+type toSign interface {
+	GetEvidence() []byte
+	GetCertificate() []byte
+	GetAttempt() uint64
+}
+
+// certified verifies certificate, evidence and reservation, with the clock and the statements of this moment. The caller completes the session.
+func (s *Signer) certified(r toSign, f facts) (ask, guard.View, error) {
 	chain := f.Chain()
 	if err := s.mayPromise(chain); err != nil {
-		return ask{}, err
+		return ask{}, guard.View{}, err
 	}
-	_, rid, _, err := guard.CheckCertificate(r.GetCertificate(), s.view(f, chain, f.Book()))
+	view := s.view(f, chain, f.Book())
+	_, rid, _, err := guard.CheckCertificate(r.GetCertificate(), view)
 	if err != nil {
-		return ask{}, err
+		return ask{}, view, err
 	}
 	var certificate canon.Certificate
 	if err := canon.Decode(r.GetCertificate(), &certificate); err != nil {
-		return ask{}, refusal.New("encoding", "certificate", "a canonical document", err.Error())
+		return ask{}, view, refusal.New("encoding", "certificate", "a canonical document", err.Error())
 	}
 	c, err := s.examine(r.GetEvidence(), certificate.Reservation, f)
 	if err != nil {
-		return ask{}, err
-	}
-	participants, err := s.participants(c.chain.Current(), c.Key().ID, r.GetParticipants())
-	if err != nil {
-		return ask{}, err
+		return ask{}, view, err
 	}
 	digest := canon.KindCertificate.Digest(r.GetCertificate())
 	return ask{checked: c, rid: rid, session: canon.Session{
-		Organisation: chain.Current().Organisation(), Protocol: canon.ProtocolSign, Key: c.Key().ID, KeyEpoch: c.Key().Epoch,
-		Participants: participants, Attempt: r.GetAttempt(), Reservation: rid[:], Certificate: digest[:],
-	}}, nil
+		Organisation: chain.Current().Organisation(), Attempt: r.GetAttempt(), Reservation: rid[:], Certificate: digest[:],
+	}}, view, nil
+}
+
+// askedToSign verifies what the session rests on, whether the MPC key signs for the wallet, what its devices attest to, and the participants.
+func (s *Signer) askedToSign(r *strongroomv1.SignRequest, f facts) (ask, error) {
+	a, view, err := s.certified(r, f)
+	if err != nil {
+		return ask{}, err
+	}
+	if err := online(a.Wallet()); err != nil {
+		return ask{}, err
+	}
+	if w := a.Wallet(); w.Scheme == canon.SchemeHSM {
+		return ask{}, refusal.New(ruleDevice, "wallet.scheme", "mpc or cosign, for which the MPC key signs", fmt.Sprintf("hsm: for wallet %s tokens alone sign", w.Name))
+	}
+	attestations := make([]canon.Signed, len(r.GetAttestations()))
+	for i, signed := range r.GetAttestations() {
+		attestations[i] = fromWire(signed)
+	}
+	if err := a.CheckAttestations(attestations, a.rid, view); err != nil {
+		return ask{}, err
+	}
+	a.session.Protocol, a.session.Key, a.session.KeyEpoch = canon.ProtocolSign, a.Key().ID, a.Key().Epoch
+	a.session.Participants, err = s.participants(a.chain.Current(), a.Key().ID, r.GetParticipants())
+	return a, err
+}
+
+// online refuses cold wallets: what signs for them has no network. Reserving is another matter, for q of the roster ack what leaves for the air gap.
+func online(w canon.Wallet) error {
+	if w.Tier == canon.Cold {
+		return refusal.New("tier", "wallet.tier", "hot or warm: nothing that a network reaches signs for a cold wallet", "cold wallet "+string(w.Name))
+	}
+	return nil
 }
 
 // delayedToSign is delayed for a signer that is asked to sign what it was not asked to reserve.
-func (s *Signer) delayedToSign(ctx context.Context, r *strongroomv1.SignRequest, err error) error {
+func (s *Signer) delayedToSign(ctx context.Context, r toSign, err error) error {
 	var certificate canon.Certificate
 	if !guard.OnlyDelayed(err) || canon.Decode(r.GetCertificate(), &certificate) != nil {
 		return err
@@ -138,7 +178,10 @@ func (s *Signer) runSign(ctx context.Context, id canon.Digest, a ask, r *strongr
 	}
 	signatures, err := s.config.Engine.Sign(ctx, mpc.SignConfig{
 		Share: sh, Participants: r.GetParticipants(), Inputs: inputs,
-		BeforeLast: func(ctx context.Context) error { return s.commit(ctx, id, a, r) },
+		BeforeLast: func(ctx context.Context) error {
+			_, err := s.commit(ctx, id, a, func(f facts) (ask, error) { return s.askedToSign(r, f) })
+			return err
+		},
 	}, session)
 	if err != nil {
 		return nil, protocolError(err)
@@ -147,24 +190,23 @@ func (s *Signer) runSign(ctx context.Context, id canon.Digest, a ask, r *strongr
 }
 
 // commit is the point of no return: under the lock that statements need too, everything is checked again with a fresh clock, and
-// COMMITTED is on disk when it returns nil.
-func (s *Signer) commit(ctx context.Context, id canon.Digest, a ask, r *strongroomv1.SignRequest) error {
-	err := s.config.Ledger.Commit(id, func(x *ledger.Index) error {
-		again, err := s.askedToSign(r, x)
-		if err != nil {
+// COMMITTED is on disk when it returns no error. It returns what the last check found.
+func (s *Signer) commit(ctx context.Context, id canon.Digest, a ask, check func(facts) (ask, error)) (last ask, err error) {
+	err = s.config.Ledger.Commit(id, func(x *ledger.Index) error {
+		if last, err = check(x); err != nil {
 			return err
 		}
-		if again.rid != a.rid || again.Transaction() != a.Transaction() {
-			return refusal.New("session", "reservation", a.rid.String(), again.rid.String())
+		if last.rid != a.rid || last.Transaction() != a.Transaction() {
+			return refusal.New("session", "reservation", a.rid.String(), last.rid.String())
 		}
 		return nil
 	})
 	if err != nil {
-		return s.noted(err)
+		return ask{}, s.noted(err)
 	}
 	s.config.Log.InfoContext(ctx, "committed", slog.String("withdrawal", a.Withdrawal().String()), slog.String("reservation", a.rid.String()),
 		slog.Uint64("attempt", a.session.Attempt))
-	return nil
+	return last, nil
 }
 
 // protocolError keeps refusals and turns what a session ended with into a status that a coordinator can act upon: try again.

@@ -22,6 +22,7 @@ import (
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
+	"github.com/strongroom/strongroom/wallets/keyset"
 )
 
 // Defaults of Config.
@@ -66,6 +67,11 @@ type Config struct {
 	// promises nothing. That is about what an honest operator runs by mistake: a program that was patched to say yes to everything gives
 	// whatever digest it likes, and what it says takes a quorum of others.
 	Build canon.Digest
+	// Pools returns the pool of keys in tokens with the digest, which the charter names, as keyset.OpenPool verified it. It keeps what it read and
+	// looks again for what was not there (keyset.ErrNoPool), so that the pool of an amendment needs no restart; nil means that there are none.
+	Pools func(canon.Digest) (*keyset.Pool, error)
+	// Devices are this signer's tokens, by the wallet that each signs for. A signer without one signs for no device.
+	Devices map[canon.Name]Device
 }
 
 // Signer implements the services of a signer. Its methods are safe for concurrent use.
@@ -81,6 +87,8 @@ type Signer struct {
 	gossip     *gossip
 	couriers   *couriers
 	sources    *sources
+	learning   *learning
+	tokens     *tokens
 	joining    joining
 	missed     missed
 	waiting    waiting
@@ -125,6 +133,9 @@ func New(ctx context.Context, c Config) (*Signer, error) {
 	s.couriers = newCouriers(s)
 	s.couriers.start()
 	s.sources = newSources(s)
+	s.learning = newLearning()
+	s.learning.start(s)
+	s.tokens = newTokens(s)
 	return s, nil
 }
 
@@ -138,6 +149,8 @@ func (s *Signer) Close() error {
 	s.gossip.close()
 	s.couriers.close()
 	s.sources.close()
+	s.learning.close()
+	s.tokens.close()
 	return s.peers.close()
 }
 
@@ -190,6 +203,11 @@ func (c Config) check() error {
 	}
 	if c.Poll < 0 {
 		return fmt.Errorf("signer: poll: expected a time above zero, found %s", c.Poll)
+	}
+	for wallet, device := range c.Devices {
+		if device.Token == nil {
+			return fmt.Errorf("signer: devices: expected a token for wallet %q, found none", wallet)
+		}
 	}
 	for name := range c.Peers {
 		if err := name.Check(); err != nil || name == canon.Any || name == c.Self {

@@ -77,6 +77,10 @@ func TestEachServiceAnswersItsCallersOnly(t *testing.T) {
 			_, err := strongroomv1.NewSignerServiceClient(w.dial("node-1", k)).Sign(ctx, &strongroomv1.SignRequest{})
 			return err
 		},
+		"cosign": func(k ed25519.PrivateKey) error {
+			_, err := strongroomv1.NewSignerServiceClient(w.dial("node-1", k)).Cosign(ctx, &strongroomv1.CosignRequest{})
+			return err
+		},
 		"attest": func(k ed25519.PrivateKey) error {
 			_, err := strongroomv1.NewSignerServiceClient(w.dial("node-1", k)).AttestAddress(ctx, &strongroomv1.AttestAddressRequest{})
 			return err
@@ -138,12 +142,12 @@ func TestEachServiceAnswersItsCallersOnly(t *testing.T) {
 			return err
 		},
 	}
-	all := []string{"status", "certificate", "reserve", "sign", "attest", "keygen", "statement", "intents", "deliver", "health", "statements", "share", "compare", "fetch", "submit", "chain", "balances"}
+	all := []string{"status", "certificate", "reserve", "sign", "attest", "keygen", "statement", "intents", "deliver", "health", "statements", "share", "compare", "fetch", "submit", "chain", "balances", "cosign"}
 	if len(all) != len(calls) {
 		t.Fatalf("expected %d calls, found %d", len(all), len(calls))
 	}
 	for caller, may := range map[string][]string{
-		"front":        {"status", "certificate", "reserve", "sign", "attest", "keygen", "health", "submit", "chain", "balances"},
+		"front":        {"status", "certificate", "reserve", "sign", "attest", "keygen", "health", "submit", "chain", "balances", "cosign"},
 		"device alice": {"status", "certificate", "statement", "intents", "health", "statements", "submit", "chain"},
 		"node-2":       {"status", "certificate", "deliver", "health", "statements", "share", "compare", "fetch", "submit", "chain"},
 		"acme":         {},

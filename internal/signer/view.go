@@ -27,6 +27,7 @@ type facts interface {
 	Revoked(key canon.Digest) bool
 	Chain() *amendment.Chain
 	Book() *book.Versions
+	Confirmed(key canon.Name, epoch uint64) ([]byte, bool)
 }
 
 // view is what this signer knows by itself, now, with the chain and the address book that the facts have, and with what others recorded of that
@@ -35,7 +36,8 @@ func (s *Signer) view(f facts, chain *amendment.Chain, versions *book.Versions) 
 	now, delays := s.config.Now(), chain.Current().Genesis().Delays
 	required := append(versions.Required(canon.TimeOf(now), delays.BookCooldown), s.missed.required(chain, versions)...)
 	return guard.View{
-		Charter: chain.Current(), Book: required, Valid: chain.CheckValid, Now: now, Key: s.groupKey,
+		Charter: chain.Current(), Book: required, Valid: chain.CheckValid, Now: now,
+		Key: func(name canon.Name) (guard.GroupKey, bool) { return s.groupKey(f, name) }, Pool: s.pool,
 		HighestIndex: f.HighestIndex, FirstSeen: f.IntentSeen, Statements: f.Statements, Revoked: f.Revoked,
 		Frozen: func() (approval.Freeze, bool) { return f.Frozen(canon.TimeOf(now), delays.FreezeLapse) },
 	}
@@ -43,14 +45,6 @@ func (s *Signer) view(f facts, chain *amendment.Chain, versions *book.Versions) 
 
 // freezeLapse is how long a freeze holds, in seconds.
 func (s *Signer) freezeLapse() uint64 { return s.charter().Genesis().Delays.FreezeLapse }
-
-func (s *Signer) groupKey(name canon.Name) (guard.GroupKey, bool) {
-	sh, ok := s.share(name)
-	if !ok {
-		return guard.GroupKey{}, false
-	}
-	return guard.GroupKey{ID: name, Epoch: sh.Epoch, Public: sh.PublicKey}, true
-}
 
 // limits is the charter's arithmetic for the ledger.
 type limits struct{}
@@ -75,7 +69,8 @@ func reach(c *charter.Charter, charge canon.Charge, at policy.Interval) canon.Ti
 }
 
 // OpenLedger opens the signer's ledger in dir, which follows the amendments of the genesis charter c. It makes a new one only for a signer that holds no share yet: one that does has said
-// things that a new ledger would forget.
+// things that a new ledger would forget. Of a signer that never holds one, such as one with a token, it cannot tell: its caller must know whether there was a
+// ledger before.
 func OpenLedger(ctx context.Context, dir string, c *charter.Charter, self canon.Name, shares *share.Store) (*ledger.Ledger, error) {
 	genesis, organisation, err := canon.Seal(*c.Genesis())
 	if err != nil {

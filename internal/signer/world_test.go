@@ -35,6 +35,7 @@ import (
 	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
 	"github.com/strongroom/strongroom/wallets"
 	"github.com/strongroom/strongroom/wallets/ethereum"
+	"github.com/strongroom/strongroom/wallets/keyset"
 )
 
 const (
@@ -75,6 +76,7 @@ var officerKeys = sync.OnceValues(func() (map[canon.Name]approval.Signer, error)
 // world is an organisation with four signers that listen on loopback.
 type world struct {
 	t        testing.TB
+	whole    testing.TB       // for which signers run; t may be a part of it
 	first    *charter.Charter // the genesis
 	charter  *charter.Charter // that honest coordinators follow
 	book     *book.Tree       // of the genesis
@@ -82,6 +84,7 @@ type world struct {
 	officers map[canon.Name]approval.Signer
 	signers  map[canon.Name]*node
 	group    [33]byte
+	pools    func(canon.Digest) (*keyset.Pool, error)
 
 	mu    sync.Mutex
 	now   time.Time
@@ -106,12 +109,15 @@ type node struct {
 type setUp struct {
 	engine func(canon.Name) mpc.Engine
 	keyed  bool // shares are dealt before
-	count  int  // of signers that run, from node-1 on; 0 means all
+	count  int  // of signers that run, from node-1 on; 0 means all, below 0 none
 	params func(context.Context) (*share.PreParams, error)
 	// address is how one signer reaches another; nil means directly.
 	address func(from, to canon.Name, direct string) string
 	gossip  time.Duration
 	others  []canon.Name // signers outside the roster, which do not run
+	run     []canon.Name // those of them that do
+	entries []canon.BookEntry
+	pools   func(canon.Digest) (*keyset.Pool, error)
 	genesis func(*canon.Genesis)
 	config  func(*signer.Config)
 	build   map[canon.Name]canon.Digest
@@ -121,8 +127,9 @@ func newWorld(t testing.TB, s setUp) *world {
 	t.Helper()
 	keys, err := officerKeys()
 	check(t, err)
-	w := &world{t: t, officers: keys, now: start, signers: map[canon.Name]*node{}, conns: map[string]*grpc.ClientConn{}}
-	w.book, err = book.Build([]canon.BookEntry{{Chain: evmChain, Address: payee, Client: "acme", Account: canon.Any, Label: "desk"}})
+	w := &world{t: t, whole: t, officers: keys, now: start, signers: map[canon.Name]*node{}, conns: map[string]*grpc.ClientConn{}}
+	w.pools = s.pools
+	w.book, err = book.Build(append([]canon.BookEntry{{Chain: evmChain, Address: payee, Client: "acme", Account: canon.Any, Label: "desk"}}, s.entries...))
 	check(t, err)
 	g := w.genesis()
 	for _, name := range s.others {
@@ -152,9 +159,10 @@ func newWorld(t testing.TB, s setUp) *world {
 	if s.count == 0 {
 		s.count = len(nodes)
 	}
-	for i, name := range nodes[:s.count] {
+	s.count = max(s.count, 0)
+	for i, name := range slices.Concat(nodes[:s.count], s.run) {
 		n := w.newNode(name, peers, s)
-		if s.keyed {
+		if s.keyed && i < s.count {
 			n.hold(t, dealt[i])
 		}
 		n.start(t, listeners[name])
@@ -253,6 +261,7 @@ func (w *world) newNode(name canon.Name, addresses map[canon.Name]string, s setU
 	n.config = signer.Config{
 		Charter: w.charter, Self: name, Identity: edKey(string(name)), Shares: store, Ledger: l, Peers: peers,
 		Log: slog.New(n.heard), Now: w.clock, Parameters: s.params, Gossip: s.gossip, Build: s.build[name],
+		Pools: s.pools,
 	}
 	if s.config != nil {
 		s.config(&n.config)
@@ -430,6 +439,7 @@ func (w *world) view() guard.View {
 		},
 		HighestIndex: func(_, _ canon.Name, _ uint64) int64 { return -1 },
 		Statements:   func(canon.Digest) []canon.Signed { return nil },
+		Pool:         w.pools,
 	}
 }
 
@@ -446,7 +456,7 @@ func (w *world) dial(to canon.Name, key ed25519.PrivateKey) *grpc.ClientConn {
 	check(w.t, err)
 	conn, err := rpc.Dial(w.signers[to].address, rpc.ClientTLS(certificate, edPublic(string(to))), rpc.MaxEvidence)
 	check(w.t, err)
-	w.t.Cleanup(func() { _ = conn.Close() })
+	w.whole.Cleanup(func() { _ = conn.Close() })
 	w.conns[id] = conn
 	return conn
 }

@@ -18,7 +18,8 @@
 // confirms does not lapse; confirming waits for nothing, lifting for the delay of unfreezing, and letting it lapse again for that of loosening.
 //
 // Nothing of the charter that an amendment carries is read before the quorum of the charter in force, or its recovery keys, signed the
-// amendment; only Chain.Review, for officers' tools, does. The members of the roster, q and f cannot be amended.
+// amendment; only Chain.Review, for officers' tools, does. The members of the roster, q and f cannot be amended. Signers outside it, such as those whose
+// tokens hold keys of wallets, come and go; whether another pool of keys has the keys of the one before no charter says (keyset.Extends does).
 //
 // Two enacted amendments of one number are a fork: signing must stop (Chain.Forked) until an amendment that names both heals it, approved
 // by the quorum and officers of the genesis and by those of the charter that forked, and held by the roster that both branches follow.

@@ -3,7 +3,7 @@
 //
 // Signatures cover type string ‖ 0x00 ‖ document. Officers sign in OpenSSH's format (PROTOCOL.sshsig) with hash sha512 under the
 // namespace strongroom-approval@v1, so that `ssh-keygen -Y sign` makes a valid approval; clients sign the same way under
-// strongroom-request@v1, or with raw Ed25519.
+// strongroom-request@v1, or with raw Ed25519; attendants of key ceremonies sign transcripts under strongroom-ceremony@v1.
 //
 // What officers said to stop things is a Set: statements that only accumulate, and the second at which each was first recorded. It answers
 // who rejected, withdrew and vetoed what, which keys are revoked, and whether a freeze holds, whatever the order of arrival.

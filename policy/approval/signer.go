@@ -33,8 +33,10 @@ func checkDocument(k canon.Kind, document []byte, namespace string) error {
 		d = new(canon.Statement)
 	case canon.KindRequest:
 		d, want = new(canon.Request), NamespaceRequest
+	case canon.KindTranscript:
+		d, want = new(canon.Transcript), NamespaceCeremony
 	default:
-		return fmt.Errorf("sign: kind: expected a request, an approval or a statement, found %q", k)
+		return fmt.Errorf("sign: kind: expected a request, an approval, a statement or a ceremony's transcript, found %q", k)
 	}
 	if namespace != want {
 		return fmt.Errorf("sign: namespace: expected %s for %s, found %q", want, k, namespace)

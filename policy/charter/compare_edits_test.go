@@ -88,6 +88,10 @@ var tightenings = []edit{
 		g.Rules = append([]canon.Rule{r}, g.Rules...)
 	}, "rule no-calls added, which says deny"},
 	{"rule with calls removed", func(g *canon.Genesis) { drop(&g.Rules, 3) }, "rule contracts removed, which says approve"},
+	{"one more attestation needed", func(g *canon.Genesis) { walletOf(g, "eth-cosign").Needed = 2 }, "wallet eth-cosign: devices needed from 1 to 2"},
+	{"one device fewer that may attest", func(g *canon.Genesis) { drop(&walletOf(g, "eth-cosign").Devices, 1) }, "wallet eth-cosign: device vault-2 removed, attestation key 0"},
+	{"wallet of tokens removed", func(g *canon.Genesis) { drop(&g.Wallets, len(g.Wallets)-1) },
+		"wallet eth-cold removed, \"ETH cold\", hsm with 1 of vault-3, backup none, pool of keys "},
 	{"lift taken back", func(g *canon.Genesis) { drop(&g.Lifted, 0) }, "lift of freeze 01"},
 	{"client removed with all that is his", func(g *canon.Genesis) {
 		drop(&g.Clients, 2)
@@ -210,6 +214,42 @@ var loosenings = []edit{
 		g.Rules = append(g.Rules, r)
 	}, "rule contracts: call deposit removed"},
 	{"recovery key added", func(g *canon.Genesis) { g.Recovery = append(slices.Clone(g.Recovery), chartertest.SSH("recovery-4")) }, ""},
+	{"wallet of tokens added", func(g *canon.Genesis) {
+		w := *walletOf(g, "btc-recover")
+		w.Name = "another"
+		g.Wallets = append(g.Wallets, w)
+	}, "wallet another added, \"BTC with a token and a recovery key\", cosign with 1 of vault-2, backup none, pool of keys "},
+	{"device that signs added", func(g *canon.Genesis) {
+		w := walletOf(g, "btc-cosign")
+		w.Devices = append(w.Devices, canon.Device{Signer: "vault-2"})
+	}, "wallet btc-cosign: device vault-2 added"},
+	{"device that signs removed", func(g *canon.Genesis) { drop(&walletOf(g, "btc-cold").Devices, 2) }, "wallet btc-cold: device vault-3 removed"},
+	{"device that signs replaced", func(g *canon.Genesis) { walletOf(g, "btc-cosign").Devices[0].Signer = "vault-3" }, "wallet btc-cosign: device vault-1 removed"},
+	{"device that attests added", func(g *canon.Genesis) {
+		w := walletOf(g, "eth-cosign")
+		w.Devices = append(w.Devices, canon.Device{Signer: "vault-3", Attestation: []byte{2, 1}})
+	}, "wallet eth-cosign: device vault-3 added, attestation key 0201"},
+	{"device that attests replaced", func(g *canon.Genesis) { walletOf(g, "eth-cosign").Devices[1].Signer = "vault-3" }, "wallet eth-cosign: device vault-2 removed"},
+	{"devices in another order", func(g *canon.Genesis) { slices.Reverse(walletOf(g, "btc-cold").Devices) }, "wallet btc-cold: device list in another order"},
+	{"another attestation key", func(g *canon.Genesis) { walletOf(g, "eth-cosign").Devices[0].Attestation = []byte{2, 1} }, "wallet eth-cosign: device vault-1: attestation key from 0"},
+	{"fewer attestations needed", func(g *canon.Genesis) { walletOf(g, "eth-cosign").Needed = 0 }, "wallet eth-cosign: devices needed from 1 to 0"},
+	{"fewer devices and fewer attestations", func(g *canon.Genesis) {
+		w := walletOf(g, "eth-cosign")
+		drop(&w.Devices, 1)
+		w.Needed = 0
+	}, "wallet eth-cosign: devices needed"},
+	{"more attestations of a wallet that is of tokens now", func(g *canon.Genesis) {
+		w := walletOf(g, "eth-cosign")
+		w.Needed, w.Scheme = 2, canon.SchemeHSM
+	}, "wallet eth-cosign: scheme from cosign to hsm"},
+	{"more tokens needed", func(g *canon.Genesis) { walletOf(g, "btc-cold").Needed = 3 }, "wallet btc-cold: devices needed from 2 to 3"},
+	{"fewer tokens needed", func(g *canon.Genesis) { walletOf(g, "btc-cold").Needed = 1 }, "wallet btc-cold: devices needed from 2 to 1"},
+	{"another pool", func(g *canon.Genesis) { walletOf(g, "btc-cold").Pool = []byte{7, 8} }, " to 0708"},
+	{"no pool", func(g *canon.Genesis) { walletOf(g, "btc-cold").Pool = nil }, " to none"},
+	{"another recovery key", func(g *canon.Genesis) { walletOf(g, "btc-recover").Recovery = []byte{2, 1} }, "wallet btc-recover: recovery key from 0"},
+	{"recovery key removed from a wallet", func(g *canon.Genesis) { walletOf(g, "btc-recover").Recovery = nil }, " to none"},
+	{"keys that may leave their tokens", func(g *canon.Genesis) { walletOf(g, "btc-cold").Backup = canon.BackupWrap }, "wallet btc-cold: backup from none to wrap"},
+	{"mark of one device dropped", func(g *canon.Genesis) { walletOf(g, "eth-cold").SingleDevice = false }, "wallet eth-cold: single device from yes to no"},
 	{"authority removed", func(g *canon.Genesis) { g.Authorities = nil }, ""},
 	{"name twice", func(g *canon.Genesis) { g.Limits = append(g.Limits, g.Limits[0]) }, ""},
 }

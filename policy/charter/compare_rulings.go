@@ -54,6 +54,7 @@ var leafRulings = map[string]leafRuling{
 	"Delays.Recovery":          recoveryDelay,
 	"CallRule.Payable":         lower,
 	"ArgumentRule.Max":         argumentMax,
+	"Wallet.Needed":            attestationsNeeded,
 }
 
 // listRuling says what it does to add an entry to a list and to remove one.
@@ -100,6 +101,7 @@ var listRulings = map[string]listRuling{
 	"Client.Devices":            shrinks,
 	"Group.Members":             shrinks,
 	"Wallet.Accounts":           shrinks,
+	"Wallet.Devices":            {always(looser), deviceRemoved},
 	"Rule.Clients":              {inScope, outOfScope},
 	"Rule.Accounts":             {inScope, outOfScope},
 	"Rule.Wallets":              {inScope, outOfScope},

@@ -26,11 +26,12 @@ var nouns = map[string]string{
 	"Rule.FeeCaps": "fee cap in", "Rule.Limits": "limit", "Limit.Clients": "client", "Limit.Wallets": "wallet",
 	"Genesis.Prices": "price source", "PriceSource.Authorities": "authority", "Rule.To": "target", "Rule.Above": "floor of", "Rule.Hours": "hours",
 	"Rule.Attributes": "attribute", "AttributeCondition.Values": "value", "Rule.Clearances": "clearance by", "Rule.Holds": "hold if",
-	"Limit.Accounts": "account", "Limit.To": "target", "Client.Attributes": "attribute",
+	"Limit.Accounts": "account", "Limit.To": "target", "Client.Attributes": "attribute", "Wallet.Devices": "device",
 }
 
 // titles are what people call fields whose own names would not read well before "from".
-var titles = map[string]string{"Rule.From": "beginning", "Rule.Before": "end", "Rule.When": "condition", "Rule.To": "targets", "Limit.To": "targets"}
+var titles = map[string]string{"Rule.From": "beginning", "Rule.Before": "end", "Rule.When": "condition", "Rule.To": "targets", "Limit.To": "targets",
+	"Wallet.Needed": "devices needed", "Wallet.Pool": "pool of keys", "Wallet.Recovery": "recovery key", "Device.Attestation": "attestation key"}
 
 func title(key, name string) string {
 	if t, ok := titles[key]; ok {
@@ -56,6 +57,7 @@ var named = map[reflect.Type][]string{
 		"any value", "one of the values", "a number up to the maximum", "the address that sends the call", "an address in the client's address book",
 	},
 	reflect.TypeFor[canon.Purpose](): {"price", "screening", "travel rule", "balance", "attribute"},
+	reflect.TypeFor[canon.Backup]():  {"none", "wrap"},
 }
 
 // identities returns what tells the entries of a list apart; arguments of a call stand in their order.
@@ -85,6 +87,8 @@ func identity(v reflect.Value) string {
 		}
 	case canon.Hold:
 		return e.When
+	case canon.Device:
+		return string(e.Signer)
 	case canon.AssetAmount:
 		return string(e.Asset)
 	case canon.OfficerKey:
@@ -174,7 +178,14 @@ func showPlain(v reflect.Value) string {
 	case canon.Text:
 		return fmt.Sprintf("%q", string(e))
 	case []byte:
+		if len(e) == 0 {
+			return "none"
+		}
 		return fingerprint(e)
+	case canon.Backup:
+		if e == 0 {
+			return "none stated"
+		}
 	}
 	if names := named[v.Type()]; v.Kind() == reflect.Uint8 && v.Uint() >= 1 && v.Uint() <= uint64(len(names)) {
 		return names[v.Uint()-1]
@@ -210,7 +221,11 @@ func (c *comparison) detail(x index, q spot, v reflect.Value) string {
 		return ", " + callWords(x, e)
 	case []byte:
 		return valueWords(q, e)
-	case canon.Officer, canon.Client, canon.Wallet:
+	case canon.Device:
+		return attestationWords(e)
+	case canon.Wallet:
+		return ", " + showPlain(reflect.ValueOf(e.Label)) + deviceWords(e)
+	case canon.Officer, canon.Client:
 		return ", " + showPlain(v.FieldByName("Label"))
 	}
 	return ""

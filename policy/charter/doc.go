@@ -1,10 +1,11 @@
 // Package charter holds what the signers of one organisation agree on: officers, groups, client keys, signers, chains, assets,
 // wallets, rules and limits, contract calls that rules may let through, whose prices and other statements count, bands of allocation, and the root of
-// the first address book. Expressions in rules are compiled when a charter is opened, never when a withdrawal is decided.
+// the first address book; for wallets with keys in tokens also whose tokens sign and which pool of keys is theirs. Expressions in rules are compiled when
+// a charter is opened, never when a withdrawal is decided.
 //
 // A charter is followed by another: Succeed makes it once an amendment was verified (policy/amendment), and Compare says what it changes
-// and whether anything in that loosens. The address book is not among what an amendment can change: its versions have signatures and a
-// cool-down of their own (policy/book).
+// and whether anything in that loosens. A wallet keeps its name only with its addresses. The address book is not among what an amendment can change: its
+// versions have signatures and a cool-down of their own (policy/book).
 //
 // Some contract calls no charter may let through, whatever its officers sign: ForbiddenCall names them.
 //

@@ -89,22 +89,24 @@ func (l *linter) wallets() {
 	for _, w := range l.Wallets {
 		cold[w.Key] = cold[w.Key] || w.Tier == canon.Cold
 	}
+	delete(cold, "") // wallets whose keys are in tokens alone
 	for _, w := range l.Wallets {
 		field := at("wallets", w.Name)
 		chain := l.x.chains[w.Chain]
 		refers(l, field+".chain", w.Chain, l.x.chains)
-		l.need(w.Scheme == canon.SchemeMPC, "wallets", field+".scheme", "1 (mpc), the scheme that signers of this version enforce", w.Scheme)
-		if refers(l, field+".key", w.Key, l.x.keys) {
+		if w.Scheme != canon.SchemeHSM && refers(l, field+".key", w.Key, l.x.keys) {
 			l.need(l.x.keys[w.Key].Algorithm == canon.ECDSASecp256k1, "wallets", field+".key", "an ECDSA secp256k1 key", l.x.keys[w.Key].Algorithm)
 		}
 		l.need(chain.Kind != canon.Bitcoin || w.StartNonce == 0, "wallets", field+".start_nonce", "0 on Bitcoin", w.StartNonce)
 		p := place{w.Key, chain.CoinType, w.Number}
 		other, taken := seen[p]
+		taken = taken && w.Scheme != canon.SchemeHSM // whose keys are for one wallet, whatever its number
 		l.need(!taken, "wallets", field+".number", "a number of its own under its key and coin type", fmt.Sprintf("%d, that of %s", w.Number, other))
 		if !taken {
 			seen[p] = w.Name
 		}
 		l.need(w.Tier == canon.Cold || !cold[w.Key], "keys", field+".key", "a key of no cold wallet for one that is not cold", w.Key)
+		l.devices(field, w, chain)
 		l.walletAccounts(field+".accounts", w)
 	}
 }

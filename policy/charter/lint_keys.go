@@ -7,15 +7,16 @@ import (
 	"github.com/strongroom/strongroom/proto/canon"
 )
 
-// sharedKeys demands signers that know the addresses of several wallets at once. A signer derives an address from its share of the wallet's key and
-// believes nobody else's: a payment to a wallet of the account's own needs q signers that have a share of both keys, and the balances that
-// allocations ask for need f+1 that have one of every wallet's key on the chain.
+// sharedKeys demands signers that hold shares of the keys of several wallets at once: for a payment to a wallet of the account's own q that have one of both
+// keys, for the balances that allocations ask for f+1 that have one of every wallet's key on the chain. Those who hold none learn a key's public key once
+// every holder confirmed it, and derive addresses like the others; but until they did they refuse, and no lone holder that is switched off shall keep
+// enough signers from it. Addresses of wallets whose keys are in tokens alone are in their pools, which everybody can read.
 func (l *linter) sharedKeys() {
 	for _, c := range l.Chains {
 		all := map[canon.Name][]canon.Name{} // keys by account
 		var keys []canon.Name
 		for _, w := range l.Wallets {
-			if w.Chain != c.ID {
+			if w.Chain != c.ID || w.Scheme == canon.SchemeHSM {
 				continue
 			}
 			keys = append(keys, w.Key)

@@ -9,7 +9,7 @@ import (
 	"github.com/strongroom/strongroom/proto/canon"
 )
 
-// A signer knows the addresses of those wallets only whose key it has a share of.
+// A signer knows the addresses of those wallets from the beginning whose key it has a share of; of others it learns them.
 func TestWalletsThatShareAccountsShareSigners(t *testing.T) {
 	node := func(numbers string) []canon.Name {
 		var all []canon.Name

@@ -44,8 +44,12 @@ func (l *linter) owner(field string, k canon.PublicKey) {
 }
 
 func (l *linter) owns(field, material string) {
+	l.ownsOf("keys", "a key of its own", field, material)
+}
+
+func (l *linter) ownsOf(rule, expected, field, material string) {
 	other, taken := l.owners[material]
-	l.need(!taken, "keys", field, "a key of its own", "the key of "+other)
+	l.need(!taken, rule, field, expected, "that of "+other)
 	if !taken {
 		l.owners[material] = field
 	}

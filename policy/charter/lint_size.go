@@ -80,6 +80,7 @@ func (l *linter) sizeOfEntries() {
 	}
 	for _, w := range l.Wallets {
 		l.most(at("wallets", w.Name)+".accounts", len(w.Accounts), maxClients)
+		l.most(at("wallets", w.Name)+".devices", len(w.Devices), canon.MaxDevices)
 	}
 	for _, v := range l.Limits {
 		l.most(at("limits", v.Name)+".clients", len(v.Clients), maxClients)

@@ -8,14 +8,11 @@ import (
 	"github.com/strongroom/strongroom/policy/book"
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/wallets/keyset"
 )
 
-// GroupKey is a key that this signer holds a share of, or whose public key it knows from its own key generation.
-type GroupKey struct {
-	ID     canon.Name
-	Epoch  uint64
-	Public [33]byte // compressed, of the group
-}
+// GroupKey is the public key of an MPC key: of one that this signer holds a share of, or that all holders told it.
+type GroupKey = keyset.GroupKey
 
 // View is what a signer knows by itself, without the evidence. A nil Statements, Frozen or Revoked means that nobody said anything; a
 // signer sets them all.
@@ -27,8 +24,10 @@ type View struct {
 	// after it loosened. A nil Valid accepts the charter in force only.
 	Valid func(number uint64, digest canon.Digest) error
 	Now   time.Time
-	// Key returns the group key of that name, false if this signer has none.
+	// Key returns the group key of that name, false if this signer knows none.
 	Key func(canon.Name) (GroupKey, bool)
+	// Pool returns the verified pool of that digest. A nil Pool has none: wallets whose addresses depend on keys in tokens are refused then.
+	Pool func(digest canon.Digest) (*keyset.Pool, error)
 	// HighestIndex returns the highest index of an address of this wallet, account and branch that this signer has seen in use, -1 for
 	// none. Change and own addresses that are paid may lie at most 100 beyond it. The account is the one whose addresses they are, for an
 	// omnibus account the wallet's pool.
@@ -44,11 +43,19 @@ type View struct {
 	Revoked func(key canon.Digest) bool
 }
 
-// Input is one thing to sign: the digest, and where the key lies under the group key.
+// Input is one thing to sign: the digest, and whose keys must sign it.
 type Input struct {
 	Digest Digest
-	Tweak  [32]byte // scalar to add to the group key
-	Public [33]byte // compressed child public key
+	// MPC says whether the MPC key signs, with the key that lies at Tweak under the group key.
+	MPC    bool
+	Tweak  [32]byte // scalar to add to the group key; zero if the MPC key does not sign
+	Public [33]byte // compressed child public key; zero if the MPC key does not sign
+	// Witness is the script behind a P2WSH input, nil for every other.
+	Witness []byte
+	// Devices are the keys in tokens that may sign, in the order of the wallet's devices, and Needed how many devices must: sign if there are Devices,
+	// attest if there are none. 0 for scheme mpc.
+	Devices []keyset.DeviceKey
+	Needed  int
 }
 
 // Signable is a transaction whose evidence passed every check. Only Check makes one.
@@ -58,6 +65,7 @@ type Signable struct {
 	request     canon.Request
 	intentID    canon.Digest
 	transaction canon.Digest
+	wallet      canon.Wallet
 	key         GroupKey
 	asset       canon.AssetID
 	charges     []canon.Charge
@@ -65,6 +73,7 @@ type Signable struct {
 	inputs      []canon.Anchor
 	signing     []Input
 	used        []AddressUse
+	kept        []Kept
 	approvers   []canon.Name
 	notAfter    canon.Time
 	window      uint64
@@ -77,6 +86,13 @@ type AddressUse struct {
 	Account canon.Name
 	Branch  uint64
 	Index   uint64
+}
+
+// Kept is an address of ours that the transaction pays, as change or as an own output: whoever has its keys in a token must have them still.
+type Kept struct {
+	AddressUse
+	// Devices are the keys in tokens that may sign for it, in the order of the devices of the wallet; empty if no key of a token is in the address.
+	Devices []keyset.DeviceKey
 }
 
 // Withdrawal returns the wid.
@@ -94,7 +110,10 @@ func (s *Signable) Request() canon.Request { return s.request }
 // Transaction returns the digest of the unsigned transaction.
 func (s *Signable) Transaction() canon.Digest { return s.transaction }
 
-// Key returns the group key under which all inputs are signed.
+// Wallet returns the wallet that is paid from; its scheme and devices say who must sign and who must attest. Read only.
+func (s *Signable) Wallet() canon.Wallet { return s.wallet }
+
+// Key returns the group key under which all inputs are signed, the zero GroupKey if tokens alone sign.
 func (s *Signable) Key() GroupKey { return s.key }
 
 // Charges returns what the withdrawal takes from each limit.
@@ -111,6 +130,9 @@ func (s *Signable) Signing() []Input { return slices.Clone(s.signing) }
 
 // Addresses returns the addresses of ours that the transaction touches.
 func (s *Signable) Addresses() []AddressUse { return slices.Clone(s.used) }
+
+// Kept returns the addresses of ours that the transaction pays.
+func (s *Signable) Kept() []Kept { return slices.Clone(s.kept) }
 
 // Approvers returns the officers whose approvals count.
 func (s *Signable) Approvers() []canon.Name { return slices.Clone(s.approvers) }

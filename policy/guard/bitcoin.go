@@ -9,8 +9,9 @@ import (
 	"github.com/btcsuite/btcd/wire"
 
 	"github.com/strongroom/strongroom/proto/canon"
-	"github.com/strongroom/strongroom/wallets"
+	"github.com/strongroom/strongroom/proto/refusal"
 	"github.com/strongroom/strongroom/wallets/bitcoin"
+	"github.com/strongroom/strongroom/wallets/keyset"
 )
 
 // maxGap is how far an address of ours may lie beyond the highest index that the signer has seen in use.
@@ -34,7 +35,11 @@ func (c *checking) bitcoin(s *Signable) {
 	if in < out {
 		c.Add("amounts", "transaction.fee", "inputs of at least the outputs' sum", fmt.Sprintf("inputs %d, outputs %d", in, out))
 	}
-	digests, err := bitcoin.Digests(tx, prevouts)
+	witness := make([][]byte, len(s.signing))
+	for i, in := range s.signing {
+		witness[i] = in.Witness
+	}
+	digests, err := bitcoin.Digests(tx, prevouts, witness)
 	if err != nil {
 		c.Join("transaction", "evidence.transaction", err)
 		return
@@ -110,15 +115,15 @@ const MaxInputs = 128
 func (c *checking) bitcoinInput(s *Signable, i int, prevout *wire.TxOut) {
 	path := c.evidence.Inputs[i]
 	c.near(fmt.Sprintf("evidence.inputs[%d]", i), path)
-	child, ok := c.ownPath(fmt.Sprintf("evidence.inputs[%d]", i), path, uint64(i))
+	spot, ok := c.ownPath(fmt.Sprintf("evidence.inputs[%d]", i), path, uint64(i))
 	if !ok {
 		return
 	}
-	if want := bitcoin.ScriptP2WPKH(child.Public); !bytes.Equal(prevout.PkScript, want) {
-		c.Add("source", fmt.Sprintf("inputs[%d].script", i), fmt.Sprintf("%x, derived by this signer", want), fmt.Sprintf("%x", prevout.PkScript))
+	if !bytes.Equal(prevout.PkScript, spot.Address) {
+		c.Add("source", fmt.Sprintf("inputs[%d].script", i), fmt.Sprintf("%x, derived by this signer", spot.Address), fmt.Sprintf("%x", prevout.PkScript))
 		return
 	}
-	s.signing = append(s.signing, Input{Tweak: child.Tweak, Public: child.Public})
+	s.signing = append(s.signing, input(spot))
 	s.used = append(s.used, AddressUse{Wallet: c.wallet.Name, Account: path.Account, Branch: path.Branch, Index: path.Index})
 }
 
@@ -177,60 +182,66 @@ func (c *checking) bitcoinChange(s *Signable, i int, path canon.OwnPath, out *wi
 		c.Add("change", field+".branch", "1, the change branch", fmt.Sprint(path.Branch))
 	}
 	c.near(field, path)
-	child, ok := c.ownPath(field, path, path.Position)
+	spot, ok := c.ownPath(field, path, path.Position)
 	if !ok {
 		return
 	}
-	if want := bitcoin.ScriptP2WPKH(child.Public); !bytes.Equal(out.PkScript, want) {
-		c.Add("change", fmt.Sprintf("outputs[%d].script", path.Position), fmt.Sprintf("%x, derived by this signer", want), fmt.Sprintf("%x", out.PkScript))
+	if !bytes.Equal(out.PkScript, spot.Address) {
+		c.Add("change", fmt.Sprintf("outputs[%d].script", path.Position), fmt.Sprintf("%x, derived by this signer", spot.Address), fmt.Sprintf("%x", out.PkScript))
 		return
 	}
-	s.used = append(s.used, AddressUse{Wallet: c.wallet.Name, Account: path.Account, Branch: path.Branch, Index: path.Index})
+	use := AddressUse{Wallet: c.wallet.Name, Account: path.Account, Branch: path.Branch, Index: path.Index}
+	s.used, s.kept = append(s.used, use), append(s.kept, Kept{use, spot.Devices})
 }
 
 // near asks that an index is within reach of those that this signer has seen: what lies further no recovery would find, and an invented
 // input must not move the window for change.
 func (c *checking) near(field string, path canon.OwnPath) {
-	c.within(field, c.wallet.Name, path.Account, path.Branch, path.Index)
+	c.within(field, c.wallet, path.Account, path.Branch, path.Index)
 }
 
-func (c *checking) within(field string, wallet, holder canon.Name, branch, index uint64) {
+// within does not ask it of a wallet whose tokens alone sign: its pool ends somewhere, and a device that is asked for the first time after years must not
+// refuse because it has seen none of the addresses.
+func (c *checking) within(field string, wallet canon.Wallet, holder canon.Name, branch, index uint64) {
+	if wallet.Scheme == canon.SchemeHSM {
+		return
+	}
 	highest := int64(-1)
 	if c.HighestIndex != nil {
-		highest = c.HighestIndex(wallet, holder, branch)
+		highest = c.HighestIndex(wallet.Name, holder, branch)
 	}
 	if int64(index) > highest+maxGap {
 		c.Add("index-gap", field+".index", fmt.Sprintf("at most %d", highest+maxGap), fmt.Sprint(index))
 	}
 }
 
-// ownPath derives the key at a path of the account on whose addresses the request's assets lie.
-func (c *checking) ownPath(field string, path canon.OwnPath, position uint64) (wallets.Child, bool) {
+// ownPath derives the address at a path of the account on whose addresses the request's assets lie.
+func (c *checking) ownPath(field string, path canon.OwnPath, position uint64) (keyset.Spot, bool) {
 	if path.Position != position {
 		c.Add("source", field+".position", fmt.Sprint(position), fmt.Sprint(path.Position))
-		return wallets.Child{}, false
+		return keyset.Spot{}, false
 	}
 	if path.Account != c.holder.Name {
 		c.Add("source", field+".account", string(c.holder.Name), string(path.Account))
-		return wallets.Child{}, false
+		return keyset.Spot{}, false
 	}
-	child, err := c.derive(c.key, c.wallet, c.holder, path.Branch, path.Index)
-	if err != nil {
-		c.Join("source", field, err)
-		return wallets.Child{}, false
-	}
-	return child, true
+	return c.spot("source", field, c.keys, c.holder, path.Branch, path.Index)
 }
 
-// derive returns the key of an address in a wallet of the request's chain.
-func (c *checking) derive(key GroupKey, w canon.Wallet, holder canon.Account, branch, index uint64) (wallets.Child, error) {
-	at, err := wallets.NewPath(c.chain.CoinType, w.Number, holder.Number, branch, index)
-	if err != nil {
-		return wallets.Child{}, err
+// spot derives an address, and notes under the field why there is none.
+func (c *checking) spot(rule, field string, keys keyset.Set, holder canon.Account, branch, index uint64) (keyset.Spot, bool) {
+	spot, err := keys.At(holder, branch, index)
+	if r := refusal.Of(err); r != nil {
+		for _, f := range r.Failures {
+			c.Add(f.Rule, field+"."+f.Field, f.Expected, f.Found)
+		}
+		return keyset.Spot{}, false
 	}
-	return wallets.Derive(key.Public, chainCode(c.Charter.Organisation(), key), at)
+	c.Join(rule, field, err)
+	return spot, err == nil
 }
 
-func chainCode(org canon.Digest, key GroupKey) [32]byte {
-	return wallets.ChainCode(org, key.ID, key.Public)
+// input says who must sign for an address. The digest comes when every input is known.
+func input(spot keyset.Spot) Input {
+	return Input{MPC: spot.MPC, Tweak: spot.Child.Tweak, Public: spot.Child.Public, Witness: spot.Witness, Devices: spot.Devices, Needed: spot.Needed}
 }

@@ -75,6 +75,7 @@ func (w *world) exact(p *paper) func(*canon.Intent) {
 	return func(i *canon.Intent) {
 		w.encodeTransaction(p)
 		i.Mode, i.Transactions, i.Inputs = canon.Exact, []canon.Digest{canon.TransactionDigest(p.evidence.Transaction)}, p.evidence.Inputs
+		i.Change = p.evidence.Change
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/strongroom/strongroom/policy/approval"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
+	"github.com/strongroom/strongroom/wallets/keyset"
 )
 
 // Check decides on the encoding of canon.Evidence. The error is a *refusal.Refusal with the checks that failed: all of them where one
@@ -57,9 +58,8 @@ type checking struct {
 	wallet    canon.Wallet
 	holder    canon.Account // on whose addresses in the wallet the account's assets lie
 	chain     canon.Chain
-	key       GroupKey
-	chainCode [32]byte
-	own       []AddressUse // of the request's own outputs
+	keys      keyset.Set // of wallet
+	own       []Kept     // the request's own outputs
 	approvers []canon.Name
 	notAfter  canon.Time
 }
@@ -110,7 +110,7 @@ func (c *checking) approvals() {
 	c.notAfter = min(c.notAfter, tally.NotAfter)
 }
 
-// source looks up wallet, account, chain and key in the charter.
+// source looks up wallet, account, chain and keys.
 func (c *checking) source() {
 	var ok bool
 	if c.wallet, ok = c.Charter.Wallet(c.Request.Wallet); !ok {
@@ -127,23 +127,37 @@ func (c *checking) source() {
 	if c.wallet.Tier == canon.Cold && c.Intent.Mode != canon.Exact {
 		c.Add("source", "intent.mode", "exact for a cold wallet", "template")
 	}
-	c.key, _ = c.keyOf("source", "wallet", c.wallet)
-	c.chainCode = chainCode(c.Charter.Organisation(), c.key)
+	c.keys, _ = c.keysOf("source", "wallet", c.wallet)
 }
 
-// keyOf returns the key of a wallet that this signer can derive addresses of, and notes what keeps it from that.
-func (c *checking) keyOf(rule, field string, w canon.Wallet) (GroupKey, bool) {
-	if w.Scheme != canon.SchemeMPC {
-		c.Add(rule, field+".scheme", "mpc, the scheme that this signer signs", fmt.Sprint(w.Scheme))
-		return GroupKey{}, false
+// keysOf returns the keys of a wallet on the request's chain, and notes what keeps this signer from deriving its addresses.
+func (c *checking) keysOf(rule, field string, w canon.Wallet) (keyset.Set, bool) {
+	set := keyset.Set{Organisation: c.Charter.Organisation(), Chain: c.chain, Wallet: w}
+	if w.Scheme != canon.SchemeHSM {
+		named, _ := c.Charter.Key(w.Key)
+		key, ok := c.Key(w.Key)
+		if !ok || key.Epoch != named.Epoch {
+			c.Add(rule, field+".key", fmt.Sprintf("the public key of %s in epoch %d, known to this signer", w.Key, named.Epoch), fmt.Sprintf("epoch %d", key.Epoch))
+			return set, false
+		}
+		set.Group = key
 	}
-	named, _ := c.Charter.Key(w.Key)
-	key, ok := c.Key(w.Key)
-	if !ok || key.Epoch != named.Epoch {
-		c.Add(rule, field+".key", fmt.Sprintf("a share of key %s in epoch %d", w.Key, named.Epoch), fmt.Sprintf("epoch %d", key.Epoch))
-		return key, false
+	if len(w.Pool) == 0 {
+		return set, true
 	}
-	return key, true
+	digest, found := canon.Digest(w.Pool), "none"
+	if c.Pool != nil {
+		pool, err := c.Pool(digest)
+		if err == nil && pool != nil && pool.Digest() == digest {
+			set.Pool = pool
+			return set, true
+		}
+		if err != nil {
+			found = err.Error()
+		}
+	}
+	c.Add("pool", field+".pool", fmt.Sprintf("the key pool of wallet %s with digest %s, known to this signer", w.Name, digest), found)
+	return set, false
 }
 
 // transaction parses the raw transaction by the chain's own rules and compares it with the request.
@@ -152,7 +166,7 @@ func (c *checking) transaction() (*Signable, error) {
 	c.Join("limit", "intent", err)
 	s := &Signable{
 		evidence: c.evidence, intent: c.Intent, request: c.Request, intentID: c.IntentID,
-		transaction: canon.TransactionDigest(c.evidence.Transaction), key: c.key,
+		transaction: canon.TransactionDigest(c.evidence.Transaction), wallet: c.wallet, key: c.keys.Group,
 		charges:   charges,
 		approvers: c.approvers, notAfter: c.notAfter, window: c.Rule.Signing, delay: c.Rule.Delay, asset: c.asset(),
 	}
@@ -164,7 +178,9 @@ func (c *checking) transaction() (*Signable, error) {
 	default:
 		return nil, errors.New("guard: chain of unknown kind")
 	}
-	s.used = append(s.used, c.own...)
+	for _, own := range c.own {
+		s.used, s.kept = append(s.used, own.AddressUse), append(s.kept, own)
+	}
 	return s, c.Err()
 }
 

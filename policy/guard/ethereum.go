@@ -67,17 +67,16 @@ func (c *checking) evmSource(s *Signable, t *ethereum.Transaction) {
 		c.Add("source", "evidence.inputs[0]", "branch 0, index 0", fmt.Sprintf("branch %d, index %d", path.Branch, path.Index))
 		return
 	}
-	child, ok := c.ownPath("evidence.inputs[0]", path, 0)
+	spot, ok := c.ownPath("evidence.inputs[0]", path, 0)
 	if !ok {
 		return
 	}
-	sender := ethereum.AddressOf(child.Public)
+	sender := [20]byte(spot.Address)
 	c.evmSelf(sender)
 	s.anchor = canon.Anchor{Chain: c.chain.ID, Account: bytes.Clone(sender[:]), Number: t.Nonce}
 	s.inputs = []canon.Anchor{s.anchor}
-	s.signing = []Input{{
-		Digest: Digest{b: ethereum.Digest(c.evidence.Transaction), minted: true}, Tweak: child.Tweak, Public: child.Public,
-	}}
+	s.signing = []Input{input(spot)}
+	s.signing[0].Digest = Digest{b: ethereum.Digest(c.evidence.Transaction), minted: true}
 	s.used = []AddressUse{{Wallet: c.wallet.Name, Account: path.Account}}
 }
 

@@ -41,7 +41,7 @@ func TestBitcoinWithdrawalIsSignable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := bitcoin.Digests(p.tx, []*wire.TxOut{p.previous[0].TxOut[1], p.previous[1].TxOut[1]})
+	want, err := bitcoin.Digests(p.tx, []*wire.TxOut{p.previous[0].TxOut[1], p.previous[1].TxOut[1]}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -462,7 +462,14 @@ func FuzzCheck(f *testing.F) {
 	f.Add(w.encode(w.evmPaper(eth)))
 	f.Add(w.encode(w.callPaper()))
 	f.Add([]byte{0xa0})
+	d := deviceWorld(f)
+	f.Add(d.encode(d.devicePaper("btc-cosign")))
+	f.Add(d.encode(d.devicePaper("btc-tokens")))
+	f.Add(d.encode(d.attestedPaper()))
 	f.Fuzz(func(t *testing.T, evidence []byte) {
+		if _, err := Check(evidence, d.view()); err != nil && refusal.Of(err) == nil {
+			t.Fatalf("expected a refusal, found %v", err)
+		}
 		s, err := Check(evidence, w.view())
 		if (s == nil) == (err == nil) {
 			t.Fatalf("expected signable or refused, found %v and %v", s, err)

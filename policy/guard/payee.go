@@ -9,8 +9,6 @@ import (
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
 	"github.com/strongroom/strongroom/wallets"
-	"github.com/strongroom/strongroom/wallets/bitcoin"
-	"github.com/strongroom/strongroom/wallets/ethereum"
 )
 
 // maxProofs bounds the proofs for one address: signers may ask for different versions of the book while a new one cools down.
@@ -235,24 +233,18 @@ func (c *checking) ownOutput(i int, o canon.Output) {
 		c.Add(rule, field+".index", "0: an account has one address on this chain", fmt.Sprint(o.Own.Index))
 		return
 	}
-	c.within(field, w.Name, holder.Name, wallets.BranchReceive, o.Own.Index)
-	key, ok := c.keyOf(rule, field+".wallet", w)
+	c.within(field, w, holder.Name, wallets.BranchReceive, o.Own.Index)
+	keys, ok := c.keysOf(rule, field+".wallet", w)
 	if !ok {
 		return
 	}
-	child, err := c.derive(key, w, holder, wallets.BranchReceive, o.Own.Index)
-	if err != nil {
-		c.Join(rule, field, err)
+	spot, ok := c.spot(rule, field, keys, holder, wallets.BranchReceive, o.Own.Index)
+	if !ok {
 		return
 	}
-	want := bitcoin.ScriptP2WPKH(child.Public)
-	if c.chain.Kind == canon.EVM {
-		address := ethereum.AddressOf(child.Public)
-		want = address[:]
-	}
-	if !bytes.Equal(o.Address, want) {
-		c.Add(rule, fmt.Sprintf("outputs[%d].address", i), fmt.Sprintf("%x, derived by this signer", want), fmt.Sprintf("%x", o.Address))
+	if !bytes.Equal(o.Address, spot.Address) {
+		c.Add(rule, fmt.Sprintf("outputs[%d].address", i), fmt.Sprintf("%x, derived by this signer", spot.Address), fmt.Sprintf("%x", o.Address))
 		return
 	}
-	c.own = append(c.own, AddressUse{Wallet: w.Name, Account: holder.Name, Branch: wallets.BranchReceive, Index: o.Own.Index})
+	c.own = append(c.own, Kept{AddressUse{Wallet: w.Name, Account: holder.Name, Branch: wallets.BranchReceive, Index: o.Own.Index}, spot.Devices})
 }

@@ -18,7 +18,7 @@ func (s *Signable) CheckReservation(r canon.Reservation, v View) error {
 	var l refusal.List
 	compare := func(field string, want, got any) {
 		if !reflect.DeepEqual(want, got) {
-			l.Add("reservation", "reservation."+field, fmt.Sprint(want), fmt.Sprint(got))
+			l.Add("reservation", "reservation."+field, orNone(want), orNone(got))
 		}
 	}
 	compare("organisation", v.Charter.Organisation(), r.Organisation)
@@ -39,6 +39,14 @@ func (s *Signable) CheckReservation(r canon.Reservation, v View) error {
 	s.checkTimes(&l, r, v)
 	s.checkDelay(&l, v)
 	return l.Err()
+}
+
+// orNone returns a value in words; names may be empty, the key's where tokens alone sign.
+func orNone(v any) string {
+	if text := fmt.Sprint(v); text != "" {
+		return text
+	}
+	return "none"
 }
 
 // RuleDelay names the check of a rule's delay in refusals.

@@ -80,11 +80,12 @@ func TestEveryFieldThatIsChangedAloneIsRefused(t *testing.T) {
 	t.Run("statement", func(t *testing.T) { tamperWithStatements(t, fields) })
 	t.Run("reservation", func(t *testing.T) { d.tamperWithReservation(t, fields) })
 	t.Run("certificate", func(t *testing.T) { d.tamperWithCertificate(t, fields) })
+	t.Run("attestation", func(t *testing.T) { tamperWithAttestation(t, fields) })
 	reachable := map[string]bool{}
 	for _, root := range []reflect.Type{reflect.TypeFor[canon.Request](), reflect.TypeFor[canon.Intent](), reflect.TypeFor[canon.Approval](), reflect.TypeFor[canon.Statement](),
 		reflect.TypeFor[canon.Price](), reflect.TypeFor[canon.Attribute](), reflect.TypeFor[canon.Clearance](), reflect.TypeFor[canon.Balances](),
 		reflect.TypeFor[canon.BookEntry](), reflect.TypeFor[canon.Evidence](), reflect.TypeFor[canon.Reservation](), reflect.TypeFor[canon.Ack](),
-		reflect.TypeFor[canon.Certificate](), reflect.TypeFor[wire.MsgTx](), reflect.TypeFor[types.DynamicFeeTx]()} {
+		reflect.TypeFor[canon.Certificate](), reflect.TypeFor[canon.Attestation](), reflect.TypeFor[wire.MsgTx](), reflect.TypeFor[types.DynamicFeeTx]()} {
 		fieldsOf(root, reachable)
 	}
 	for name := range reachable {
@@ -112,11 +113,13 @@ func fieldsOf(t reflect.Type, into map[string]bool) {
 
 // A kind of document that canon gains takes part in withdrawals, and is tampered with here, or is named here with what it is for instead.
 func TestEveryKindIsTamperedWithOrTakesNoPart(t *testing.T) {
-	part := []string{"Request", "Intent", "Approval", "Statement", "BookEntry", "Evidence", "Reservation", "Ack", "Certificate", "Price", "Attribute", "Clearance", "Balances"}
+	part := []string{"Request", "Intent", "Approval", "Statement", "BookEntry", "Evidence", "Reservation", "Ack", "Certificate", "Price", "Attribute", "Clearance", "Balances", "Attestation"}
 	none := map[string]string{
 		"Genesis": "the charter itself, which the signer knows by its digest", "Amendment": "changes charters", "Held": "changes charters", "CharterEntry": "changes charters",
 		"Session": "runs of protocols between signers", "Envelope": "messages between signers", "Address": "shows an address to its owner", "Head": "says how far a signer's ledger is",
 		"BookRoot": "a version of the address book, which package book verifies; a signer's view holds its root", "BookUpdate": "as BookRoot", "BookChange": "as BookRoot",
+		"KeyPool": "the keys of a wallet's devices, which package keyset verifies under the digest that the charter names", "Possession": "shows that somebody has a key of a KeyPool",
+		"Transcript": "the record of a ceremony",
 	}
 	var found []string
 	files, err := filepath.Glob("../../proto/canon/*.go")

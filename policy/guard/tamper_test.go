@@ -78,6 +78,11 @@ func withdrawals(t testing.TB) []*withdrawal {
 			func(w *world) *paper { return w.factPaper() }, ofRules, ofStatements, ofBooks, ofOnePrevious, ofBitcoinTemplates),
 		withdrawalIn(t, worldOf(t, []canon.BookEntry{exchange()}, withFacts(canon.ActionApprove)), "by statements and quorum", bitcoinCodec,
 			func(w *world) *paper { return w.factPaper("alice", "bob") }, ofQuorums, ofBooks, ofOnePrevious, ofBitcoinTemplates),
+		withdrawalIn(t, deviceWorld(t), "bitcoin of key and token", bitcoinCodec, func(w *world) *paper { return w.devicePaper("btc-cosign") },
+			ofQuorums, ofBooks, ofPrevious, ofBitcoinTemplates),
+		withdrawalIn(t, deviceWorld(t), "bitcoin of two tokens out of three", bitcoinCodec, func(w *world) *paper { return w.devicePaper("btc-tokens") },
+			ofQuorums, ofBooks, ofPrevious, ofBitcoinTemplates),
+		withdrawalIn(t, deviceWorld(t), "coin that tokens attest", evmCodec, (*world).attestedPaper, ofQuorums, ofBooks, ofEVMTemplates),
 	}
 }
 

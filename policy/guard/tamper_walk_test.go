@@ -152,6 +152,7 @@ func codecs(transaction codec) map[string]codec {
 		"Evidence.Previous[]":                                       bitcoinCodec,
 		"Certificate.Reservation":                                   document[canon.Reservation](),
 		"Certificate.Acks[].Document":                               document[canon.Ack](),
+		"Signed.Document":                                           document[canon.Attestation](),
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"errors"
 	"math/big"
 	"slices"
 	"sync"
@@ -20,6 +21,7 @@ import (
 	"github.com/strongroom/strongroom/wallets"
 	"github.com/strongroom/strongroom/wallets/bitcoin"
 	"github.com/strongroom/strongroom/wallets/ethereum"
+	"github.com/strongroom/strongroom/wallets/keyset"
 )
 
 const (
@@ -65,6 +67,7 @@ type world struct {
 	group    GroupKey
 	vault    GroupKey       // of cold wallets
 	told     []canon.Signed // statements that officers brought to the signer
+	pools    map[canon.Digest]*keyset.Pool
 }
 
 // officerKeys are made once: a key file takes a deliberate time to derive.
@@ -182,6 +185,12 @@ func (w *world) view() View {
 		},
 		HighestIndex: func(_, _ canon.Name, _ uint64) int64 { return 4 },
 		Statements:   func(canon.Digest) []canon.Signed { return w.told },
+		Pool: func(digest canon.Digest) (*keyset.Pool, error) {
+			if p, ok := w.pools[digest]; ok {
+				return p, nil
+			}
+			return nil, errors.New("no such file")
+		},
 	}
 }
 

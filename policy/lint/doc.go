@@ -1,6 +1,7 @@
 // Package lint reads the rules of a charter for what a security officer would want to know before they go live: rules that never decide anything,
 // rules that match nothing or are never open, denials that larger amounts pass by, expressions that are always the same, quorums and limits that nobody
-// needs or that stop everything, bands of allocation that are laxer than any profile.
+// needs or that stop everything, bands of allocation that are laxer than any profile, wallets whose tokens are the money, may be lost, or are less apart
+// than they look. How many addresses a pool of keys has left it cannot say: a charter names the pool's digest and no more.
 //
 // Everything it says is a warning. What cannot work is refused by charter.Lint, for everybody and at all times; Refused puts that in the same form.
 // Whether one rule leaves anything to another is worked out on cells: an account in a wallet, with an asset of the wallet's chain or with a contract

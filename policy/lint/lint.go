@@ -33,6 +33,14 @@ const (
 	NoMoneyLimit    = "no-money-limit"   // lets through by value, and no limit counts money
 	UnusedAuthority = "unused-authority" // nobody asks it for anything
 	LaxAllocation   = "lax-allocation"   // a band laxer than every profile, or an asset of clients without one
+	SingleDevice    = "single-device"    // one token and its PIN are all the money of a wallet
+	HotTokens       = "hot-tokens"       // tokens alone sign for a wallet, on the network
+	OnlyAttested    = "only-attested"    // tokens attest, and the chain does not ask for it
+	NoSpareToken    = "no-spare-token"   // one lost token loses what lies on a wallet's addresses
+	LeavesToken     = "leaves-token"     // keys may leave their token, wrapped
+	RecoveryKey     = "recovery-key"     // a token and a recovery key spend without the MPC key
+	SharedOperator  = "shared-operator"  // one operator has a token and a share of the MPC key next to it
+	ColdOnline      = "cold-online"      // one signer's tokens sign for a cold wallet, and for one that is not
 	TooLarge        = "too-large"        // the lists are so long that what rules leave to each other is not worked out
 )
 
@@ -51,7 +59,7 @@ type Finding struct {
 	Words string
 }
 
-// Check returns what there is to say about the rules of a genesis that charter.Lint passed, in the order of its lists.
+// Check returns what there is to say about the rules and wallets of a genesis that charter.Lint passed, in the order of its lists.
 func Check(g *canon.Genesis) []Finding {
 	l := newLinter(g)
 	if l.large {
@@ -74,6 +82,7 @@ func Check(g *canon.Genesis) []Finding {
 	l.unused()
 	l.authorities()
 	l.allocation()
+	l.devices()
 	return l.findings
 }
 

@@ -31,7 +31,7 @@ func newLinter(g *canon.Genesis) *linter {
 		owners[a.Name] = a.Client
 	}
 	for i, w := range g.Wallets {
-		if w.Tier == canon.Cold || w.Scheme != canon.SchemeMPC {
+		if w.Tier == canon.Cold {
 			continue // nothing is paid from it by this version
 		}
 		for _, a := range w.Accounts {

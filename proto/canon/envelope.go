@@ -9,7 +9,7 @@ import (
 type Session struct {
 	Organisation Digest   `cbor:"1,keyasint"`
 	Protocol     Protocol `cbor:"2,keyasint"`
-	Key          Name     `cbor:"3,keyasint"`
+	Key          Name     `cbor:"3,keyasint"` // MPC key; for ProtocolDevice the wallet
 	KeyEpoch     uint64   `cbor:"4,keyasint"`
 	Participants []Name   `cbor:"5,keyasint"` // sorted
 	Attempt      uint64   `cbor:"6,keyasint"`
@@ -24,6 +24,7 @@ type Protocol uint8
 const (
 	ProtocolKeygen Protocol = 1
 	ProtocolSign   Protocol = 2
+	ProtocolDevice Protocol = 3 // one signer signs with keys in its token; Key is the wallet's name
 )
 
 // KindSession is the type string of Session.
@@ -36,21 +37,21 @@ func (Session) limit() int { return 8 * kib }
 // Check refuses signing sessions without reservation, and participants out of order.
 func (s Session) Check() error {
 	want := 0
-	if s.Protocol == ProtocolSign {
+	if s.Protocol != ProtocolKeygen {
 		want = 32
 	}
 	if len(s.Reservation) != want || len(s.Certificate) != want {
 		return fmt.Errorf("reservation, certificate: expected %d bytes each, found %d and %d", want, len(s.Reservation), len(s.Certificate))
 	}
-	if len(s.Participants) < 2 {
-		return fmt.Errorf("participants: expected at least 2, found %d", len(s.Participants))
+	if device := s.Protocol == ProtocolDevice; len(s.Participants) < 2 && !device || len(s.Participants) != 1 && device {
+		return fmt.Errorf("participants: expected at least 2, for a token exactly 1, found %d", len(s.Participants))
 	}
 	for i := 1; i < len(s.Participants); i++ {
 		if s.Participants[i-1] >= s.Participants[i] {
 			return errors.New("participants: expected sorted and distinct")
 		}
 	}
-	return oneOf("protocol", s.Protocol, ProtocolSign)
+	return oneOf("protocol", s.Protocol, ProtocolDevice)
 }
 
 // Envelope goes around every protocol message between signers and is signed by the sender's identity.

@@ -82,7 +82,7 @@ type Reservation struct {
 	Until         Time            `cbor:"14,keyasint"` // last moment at which the last share may leave
 	CharterNumber uint64          `cbor:"15,keyasint"`
 	Charter       Digest          `cbor:"16,keyasint"`
-	Key           Name            `cbor:"17,keyasint"`
+	Key           Name            `cbor:"17,keyasint,omitempty"` // MPC key; none where tokens alone sign
 	KeyEpoch      uint64          `cbor:"18,keyasint"`
 }
 
@@ -145,7 +145,7 @@ type Address struct {
 	Chain        ChainID  `cbor:"3,keyasint"`
 	Wallet       Name     `cbor:"4,keyasint"`
 	Account      Name     `cbor:"5,keyasint"`
-	Key          Name     `cbor:"6,keyasint"`
+	Key          Name     `cbor:"6,keyasint,omitempty"` // MPC key; none where the keys are in tokens alone
 	KeyEpoch     uint64   `cbor:"7,keyasint"`
 	Path         []uint64 `cbor:"8,keyasint"` // coin type, wallet, account, branch, index; none hardened
 	Address      []byte   `cbor:"9,keyasint"` // as in Output

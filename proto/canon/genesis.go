@@ -298,13 +298,21 @@ type Wallet struct {
 	Chain      ChainID      `cbor:"3,keyasint"`
 	Tier       Tier         `cbor:"4,keyasint"`
 	Scheme     WalletScheme `cbor:"5,keyasint"`
-	Key        Name         `cbor:"6,keyasint"` // MPC key
-	Number     uint64       `cbor:"7,keyasint"` // second element of derivation paths, below 2^31
+	Key        Name         `cbor:"6,keyasint,omitempty"` // MPC key; none for scheme hsm
+	Number     uint64       `cbor:"7,keyasint"`           // second element of derivation paths, below 2^31
 	Accounts   []Name       `cbor:"8,keyasint"`
 	StartNonce uint64       `cbor:"9,keyasint"` // EVM: nonce of the first transaction of each account's address
+	// What follows came with keys in tokens.
+	Devices      []Device `cbor:"10,keyasint,omitempty"` // hsm, cosign: the signers whose tokens sign; cosign on Bitcoin: exactly one
+	Needed       uint64   `cbor:"11,keyasint,omitempty"` // how many of the devices must sign or attest
+	Pool         []byte   `cbor:"12,keyasint,omitempty"` // digest of the KeyPool, 32 bytes; none for cosign on EVM chains
+	Recovery     []byte   `cbor:"13,keyasint,omitempty"` // cosign on Bitcoin: the third key, compressed, 33 bytes; two of three sign then
+	Backup       Backup   `cbor:"14,keyasint,omitempty"` // hsm, cosign: whether the devices' keys can leave their tokens, wrapped
+	SingleDevice bool     `cbor:"15,keyasint,omitempty"` // hsm: one token and its PIN are the money; only cold
 }
 
-// Check refuses unknown tiers and schemes and numbers that no path can hold.
+// Check refuses unknown tiers, schemes and backups, numbers that no path can hold, and keys, devices and pools where the scheme has none or without
+// those that it has.
 func (w Wallet) Check() error {
 	if w.Number >= 1<<31 {
 		return fmt.Errorf("number: expected below 2^31, found %d", w.Number)
@@ -312,8 +320,62 @@ func (w Wallet) Check() error {
 	if err := oneOf("tier", w.Tier, Cold); err != nil {
 		return err
 	}
-	return oneOf("scheme", w.Scheme, SchemeCosign)
+	if err := oneOf("scheme", w.Scheme, SchemeCosign); err != nil {
+		return err
+	}
+	if (w.Scheme == SchemeHSM) != (w.Key == "") {
+		return errors.New("key: expected an MPC key for scheme mpc and cosign, none for hsm")
+	}
+	return w.checkDevices()
 }
+
+func (w Wallet) checkDevices() error {
+	if w.Scheme == SchemeMPC {
+		if len(w.Devices)+len(w.Pool)+len(w.Recovery) > 0 || w.Needed > 0 || w.Backup != 0 || w.SingleDevice {
+			return errors.New("devices, needed, pool, recovery, backup, single_device: expected none for scheme mpc")
+		}
+		return nil
+	}
+	if len(w.Devices) == 0 || len(w.Devices) > MaxDevices || w.Needed == 0 || w.Needed > uint64(len(w.Devices)) {
+		return fmt.Errorf("devices, needed: expected 1 to %d devices and 1 to as many of them, found %d and %d", MaxDevices, len(w.Devices), w.Needed)
+	}
+	if len(w.Pool) != 0 && len(w.Pool) != len(Digest{}) {
+		return fmt.Errorf("pool: expected 32 bytes or none, found %d", len(w.Pool))
+	}
+	if len(w.Recovery) != 0 && len(w.Recovery) != 33 {
+		return fmt.Errorf("recovery: expected 33 bytes or none, found %d", len(w.Recovery))
+	}
+	return oneOf("backup", w.Backup, BackupWrap)
+}
+
+// MaxDevices bounds the tokens of a wallet: a standard P2WSH script has at most 20 keys (BIP-383), and the signatures of 15 stay within the
+// standard size of a witness script's stack items by a wide margin.
+const MaxDevices = 15
+
+// Device is a signer with a token that signs for a wallet.
+type Device struct {
+	Signer Name `cbor:"1,keyasint"`
+	// Attestation is the compressed secp256k1 public key of the token's dedicated key, 33 bytes, for cosign on EVM chains; it signs Attestations
+	// and nothing else.
+	Attestation []byte `cbor:"2,keyasint,omitempty"`
+}
+
+// Check refuses keys of another size.
+func (d Device) Check() error {
+	if len(d.Attestation) != 0 && len(d.Attestation) != 33 {
+		return fmt.Errorf("attestation: expected 33 bytes or none, found %d", len(d.Attestation))
+	}
+	return nil
+}
+
+// Backup is a class of keys in tokens.
+type Backup uint8
+
+// Classes of keys in tokens.
+const (
+	BackupNone Backup = 1 // born in the token, never leave it: other tokens are the backup
+	BackupWrap Backup = 2 // may leave the token wrapped under its trusted key-encryption key, to one that can only unwrap
+)
 
 // Delays are in seconds.
 type Delays struct {

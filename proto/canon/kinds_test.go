@@ -2,6 +2,7 @@ package canon
 
 import (
 	"reflect"
+	"slices"
 )
 
 // kinds lists every document of the package; TestEveryDocumentIsListed compares it with the source.
@@ -9,6 +10,7 @@ var kinds = []Document{
 	&Genesis{}, &Request{}, &Intent{}, &Approval{}, &Statement{}, &BookEntry{}, &Evidence{}, &Reservation{}, &Ack{},
 	&Certificate{}, &Address{}, &Session{}, &Envelope{}, &Amendment{}, &Held{}, &Head{}, &CharterEntry{},
 	&BookRoot{}, &BookUpdate{}, &BookChange{}, &Price{}, &Attribute{}, &Clearance{}, &Balances{},
+	&KeyPool{}, &Possession{}, &Attestation{}, &Transcript{},
 }
 
 // sample returns a valid document of d's kind in which every field, to the last leaf, has a value that is not its zero.
@@ -85,6 +87,13 @@ func fix(d Document) {
 		for i := range d.Chains {
 			d.Chains[i].HRP = "bcrt"
 		}
+		for i := range d.Wallets {
+			w := &d.Wallets[i]
+			w.Scheme, w.Needed, w.Recovery = SchemeCosign, 1, sized33(w.Recovery)
+			for j := range w.Devices {
+				w.Devices[j].Attestation = sized33(w.Devices[j].Attestation)
+			}
+		}
 		for i := range d.Assets {
 			d.Assets[i].Decimals = uint64(8 + i)
 		}
@@ -126,6 +135,21 @@ func fix(d Document) {
 		fixSigned(&d.Request)
 		fixPaths(d.Inputs)
 		fixPaths(d.Change)
+	case *KeyPool:
+		d.Receive, d.Change = 1, 2
+		for i := range d.Devices {
+			p := &d.Devices[i]
+			key, proof := sized33(p.Keys[0]), append(p.Proofs[0], p.Proofs[0]...)
+			p.Signature = append(p.Signature, p.Signature...)
+			p.Keys, p.Proofs = slices.Repeat([][]byte{key}, 6), slices.Repeat([][]byte{proof}, 6)
+		}
+	case *Possession:
+		d.Public = sized33(d.Public)
+	case *Transcript:
+		d.Ended = d.Began + 1
+		for i := range d.Keys {
+			d.Keys[i].Signature = append(d.Keys[i].Signature, d.Keys[i].Signature...)
+		}
 	case *Approval:
 		d.NotAfter = 1_700_000_000
 	case *BookEntry:
@@ -183,3 +207,6 @@ func fixPaths(p []OwnPath) {
 		p[i].Branch = 1
 	}
 }
+
+// sized33 returns 33 bytes that begin with b's.
+func sized33(b []byte) []byte { return append(slices.Clone(b), b...)[:33] }

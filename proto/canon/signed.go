@@ -10,6 +10,8 @@ const (
 	Ed25519 Scheme = 1
 	// SSHSig is the binary form (unarmored) of an OpenSSH signature over Kind.Message with hash sha512, as `ssh-keygen -Y sign` makes it.
 	SSHSig Scheme = 2
+	// ECDSA is a secp256k1 signature over Kind.Digest: r ‖ s, big-endian, 64 bytes, with s at most half the group order. Only Attestations have it.
+	ECDSA Scheme = 3
 )
 
 // Signed is a document's bytes as received, with one signature over them. The document says who should have signed.
@@ -23,10 +25,10 @@ const maxSignature = 4 * kib
 
 // Check refuses unknown schemes and empty or oversized parts.
 func (s Signed) Check() error {
-	if s.Scheme != Ed25519 && s.Scheme != SSHSig {
-		return fmt.Errorf("scheme: expected 1 or 2, found %d", s.Scheme)
+	if err := oneOf("scheme", s.Scheme, ECDSA); err != nil {
+		return err
 	}
-	if s.Scheme == Ed25519 && len(s.Signature) != 64 {
+	if s.Scheme != SSHSig && len(s.Signature) != 64 {
 		return fmt.Errorf("signature: expected 64 bytes, found %d", len(s.Signature))
 	}
 	return sized("signature", s.Signature, 1, maxSignature)

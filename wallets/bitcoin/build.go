@@ -6,22 +6,27 @@ import (
 
 	"github.com/btcsuite/btcd/wire"
 	"github.com/strongroom/strongroom/proto/canon"
-	"github.com/strongroom/strongroom/wallets"
 )
 
 // Coin is an unspent output of ours, and where its key lies.
 type Coin struct {
 	Outpoint wire.OutPoint
 	Value    int64  // satoshis
-	Script   []byte // P2WPKH
+	Script   []byte // P2WPKH, or P2WSH of a script that SortedMulti makes
+	Witness  []byte // the script that P2WSH pays to, nil for P2WPKH
+	Needed   int    // how many signatures Witness demands; for P2WPKH 0 or 1
 	Previous []byte // the whole transaction that made it; Build passes it on
 	Account  canon.Name
 	Branch   uint64
 	Index    uint64
 }
 
-// maxInputs keeps a signed transaction within the standard weight of 400,000, together with 256 payments and change.
-const maxInputs = 1000
+const (
+	// maxInputs bounds the work of coin selection. As many P2WPKH inputs stay within maxStandardSize together with 256 payments and change.
+	maxInputs = 1000
+	// maxStandardSize is the most virtual bytes of a transaction that nodes relay (Bitcoin Core, policy/policy.h, MAX_STANDARD_TX_WEIGHT 400,000).
+	maxStandardSize = 100_000
+)
 
 // BuildParams says what to pay and what there is to pay from.
 type BuildParams struct {
@@ -91,7 +96,10 @@ func Build(p BuildParams) (*Unsigned, error) {
 	for _, out := range s.payments {
 		tx.AddTxOut(out)
 	}
-	u := &Unsigned{Tx: tx, Coins: s.chosen, Change: -1, Fee: s.total - s.pay - s.change}
+	u := &Unsigned{Tx: tx, Change: -1, Fee: s.total - s.pay - s.change}
+	for _, c := range s.chosen {
+		u.Coins = append(u.Coins, c.Coin)
+	}
 	if s.change > 0 {
 		u.Change = len(tx.TxOut)
 		tx.AddTxOut(wire.NewTxOut(s.change, bytes.Clone(p.ChangeScript)))
@@ -155,8 +163,12 @@ func paymentOutputs(payments []canon.Output, change []byte) ([]*wire.TxOut, int6
 
 // checkCoin refuses what this package cannot spend.
 func checkCoin(c Coin) error {
-	if t, _, err := wallets.ClassifyScript(c.Script); err != nil || t != wallets.P2WPKH {
-		return fmt.Errorf("script: expected P2WPKH, found %x", c.Script)
+	l, err := lockOf(c.Script, c.Witness)
+	if err != nil {
+		return err
+	}
+	if c.Needed != l.needed && (c.Witness != nil || c.Needed != 0) {
+		return fmt.Errorf("needed: expected the script's %d signatures, found %d", l.needed, c.Needed)
 	}
 	if c.Value <= 0 || c.Value > maxMoney {
 		return fmt.Errorf("value: expected 1 to %d satoshis, found %d", int64(maxMoney), c.Value)

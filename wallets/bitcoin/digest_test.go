@@ -28,7 +28,7 @@ func TestDigestOfBIP143(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	digests, err := Digests(tx, []*wire.TxOut{wire.NewTxOut(625_000_000, script), wire.NewTxOut(600_000_000, script)})
+	digests, err := Digests(tx, []*wire.TxOut{wire.NewTxOut(625_000_000, script), wire.NewTxOut(600_000_000, script)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,8 +49,7 @@ func TestTransactionsGoFromCoinsToVerified(t *testing.T) {
 		}
 		u := mustBuild(t, params(coins...))
 		prevouts := prevoutsOf(t, u)
-		sigs, publics := signed(t, u, prevouts)
-		tx, err := Finalise(u.Tx, prevouts, sigs, publics)
+		tx, err := Finalise(u.Tx, prevouts, signed(t, u, prevouts))
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -65,8 +64,11 @@ func TestTransactionsGoFromCoinsToVerified(t *testing.T) {
 		if want, _ := TxID(u.Raw); id != want || id != tx.TxHash().String() {
 			rt.Fatalf("txid changed from %s to %s", want, id)
 		}
-		weight := int64(tx.SerializeSizeStripped()*3 + tx.SerializeSize())
-		found, bound := (weight+3)/4, VirtualSize(len(tx.TxIn), tx.TxOut)
+		bound, err := VirtualSize(make([][]byte, len(tx.TxIn)), tx.TxOut)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		found := sizeOf(tx)
 		if found > bound || found < bound-int64(len(tx.TxIn)) {
 			rt.Fatalf("expected at most %d virtual bytes and not less by more than one for each input, found %d", bound, found)
 		}
@@ -77,13 +79,17 @@ func TestTransactionsGoFromCoinsToVerified(t *testing.T) {
 	})
 }
 
+// sizeOf returns the virtual bytes of a signed transaction (BIP-141).
+func sizeOf(tx *wire.MsgTx) int64 {
+	return int64(tx.SerializeSizeStripped()*3+tx.SerializeSize()+3) / 4
+}
+
 // completed returns a transaction of two inputs that verifies.
 func completed(t *testing.T) (*Unsigned, []*wire.TxOut, *wire.MsgTx) {
 	t.Helper()
 	u := mustBuild(t, params(coinsOf(t, 30_000, 40_000)...))
 	prevouts := prevoutsOf(t, u)
-	sigs, publics := signed(t, u, prevouts)
-	tx, err := Finalise(u.Tx, prevouts, sigs, publics)
+	tx, err := Finalise(u.Tx, prevouts, signed(t, u, prevouts))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,36 +178,39 @@ func TestFinaliseRefusesSignaturesThatDoNotFit(t *testing.T) {
 	u := mustBuild(t, params(coinsOf(t, 30_000, 40_000)...))
 	prevouts := prevoutsOf(t, u)
 	for name, c := range map[string]struct {
-		change func(sigs [][65]byte, publics [][33]byte) ([][65]byte, [][33]byte)
+		change func(in []SignedInput) []SignedInput
 		field  string
 	}{
-		"too few": {func(s [][65]byte, p [][33]byte) ([][65]byte, [][33]byte) { return s[:1], p[:1] }, "signatures, keys"},
-		"swapped": {func(s [][65]byte, p [][33]byte) ([][65]byte, [][33]byte) {
-			return [][65]byte{s[1], s[0]}, p
+		"too few": {func(in []SignedInput) []SignedInput { return in[:1] }, "inputs"},
+		"swapped": {func(in []SignedInput) []SignedInput {
+			in[0].Signatures, in[1].Signatures = in[1].Signatures, in[0].Signatures
+			return in
 		}, "inputs[0].signature"},
-		"foreign key": {func(s [][65]byte, p [][33]byte) ([][65]byte, [][33]byte) { p[1] = publicOf(77); return s, p }, "inputs[1].key"},
-		"high s": {func(s [][65]byte, p [][33]byte) ([][65]byte, [][33]byte) {
+		"foreign key": {func(in []SignedInput) []SignedInput { in[1].Keys[0] = publicOf(77); return in }, "inputs[1].key"},
+		"no key":      {func(in []SignedInput) []SignedInput { in[1].Keys = nil; return in }, "inputs[1].signatures, keys"},
+		"two of one": {func(in []SignedInput) []SignedInput {
+			in[0].Keys, in[0].Signatures = append(in[0].Keys, in[0].Keys[0]), append(in[0].Signatures, in[0].Signatures[0])
+			return in
+		}, "inputs[0].signatures, keys"},
+		"witness script": {func(in []SignedInput) []SignedInput { in[0].Witness = multiOf(t, 1, 0, 1); return in }, "inputs[0].witness script"},
+		"high s": {func(in []SignedInput) []SignedInput {
 			var n btcec.ModNScalar
-			n.SetByteSlice(s[1][32:64])
-			n.Negate()
-			b := n.Bytes()
-			copy(s[1][32:64], b[:])
-			return s, p
+			n.SetByteSlice(in[1].Signatures[0][32:])
+			b := n.Negate().Bytes()
+			copy(in[1].Signatures[0][32:], b[:])
+			return in
 		}, "inputs[1].signature.s"},
-		"zero r":         {func(s [][65]byte, p [][33]byte) ([][65]byte, [][33]byte) { clear(s[0][:32]); return s, p }, "inputs[0].signature.r"},
-		"zero s":         {func(s [][65]byte, p [][33]byte) ([][65]byte, [][33]byte) { clear(s[0][32:]); return s, p }, "inputs[0].signature.s"},
-		"r beyond order": {func(s [][65]byte, p [][33]byte) ([][65]byte, [][33]byte) { fill(s[0][:32]); return s, p }, "inputs[0].signature.r"},
+		"zero r":         {func(in []SignedInput) []SignedInput { clear(in[0].Signatures[0][:32]); return in }, "inputs[0].signature.r"},
+		"zero s":         {func(in []SignedInput) []SignedInput { clear(in[0].Signatures[0][32:]); return in }, "inputs[0].signature.s"},
+		"r beyond order": {func(in []SignedInput) []SignedInput { fill(in[0].Signatures[0][:32]); return in }, "inputs[0].signature.r"},
 	} {
-		sigs, publics := signed(t, u, prevouts)
-		sigs, publics = c.change(sigs, publics)
-		tx, err := Finalise(u.Tx, prevouts, sigs, publics)
+		tx, err := Finalise(u.Tx, prevouts, c.change(signed(t, u, prevouts)))
 		if err == nil || tx != nil || !strings.Contains(err.Error(), c.field) {
 			t.Errorf("%s: expected a refusal of %s, found %v", name, c.field, err)
 		}
 	}
-	sigs, publics := signed(t, u, prevouts)
 	before := bytes.Clone(u.Raw)
-	if _, err := Finalise(u.Tx, prevouts, sigs, publics); err != nil {
+	if _, err := Finalise(u.Tx, prevouts, signed(t, u, prevouts)); err != nil {
 		t.Fatal(err)
 	}
 	if after, _ := Encode(u.Tx); !bytes.Equal(before, after) {
@@ -237,16 +246,29 @@ func TestVerifyRawRefusesAnotherTransaction(t *testing.T) {
 	}
 }
 
-func TestDigestsSignP2WPKHOnly(t *testing.T) {
+func TestDigestsSignOurFormsOnly(t *testing.T) {
 	u := mustBuild(t, params(coinsOf(t, 90_000)...))
-	for name, prevouts := range map[string][]*wire.TxOut{
-		"P2PKH":        {wire.NewTxOut(90_000, append(append([]byte{0x76, 0xa9, 20}, make([]byte, 20)...), 0x88, 0xac))},
-		"P2WSH":        {wire.NewTxOut(90_000, append([]byte{0, 32}, make([]byte, 32)...))},
-		"none":         {},
-		"fewer values": {wire.NewTxOut(10, u.Coins[0].Script)},
-		"negative":     {wire.NewTxOut(-1, u.Coins[0].Script)},
+	script := multiOf(t, 2, 1, 2, 3)
+	of := func(script []byte) []*wire.TxOut { return []*wire.TxOut{wire.NewTxOut(90_000, script)} }
+	for name, c := range map[string]struct {
+		prevouts []*wire.TxOut
+		witness  [][]byte
+	}{
+		"P2PKH":                      {of(append(append([]byte{0x76, 0xa9, 20}, make([]byte, 20)...), 0x88, 0xac)), nil},
+		"P2SH":                       {of(append(append([]byte{0xa9, 20}, make([]byte, 20)...), 0x87)), nil},
+		"P2TR":                       {of(append([]byte{0x51, 32}, unhex(t, "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798")...)), nil},
+		"P2WSH without a script":     {of(ScriptP2WSH(script)), nil},
+		"P2WSH of another script":    {of(ScriptP2WSH(script)), [][]byte{multiOf(t, 1, 1, 2, 3)}},
+		"P2WSH of an empty script":   {of(ScriptP2WSH(nil)), [][]byte{{}}},
+		"P2WSH of OP_TRUE":           {of(ScriptP2WSH([]byte{txscript.OP_TRUE})), [][]byte{{txscript.OP_TRUE}}},
+		"P2WSH of keys out of order": {of(ScriptP2WSH(unsortedOf(t, script))), [][]byte{unsortedOf(t, script)}},
+		"P2WPKH with a script":       {of(u.Coins[0].Script), [][]byte{script}},
+		"more scripts than inputs":   {of(u.Coins[0].Script), [][]byte{nil, nil}},
+		"no previous output":         {[]*wire.TxOut{}, nil},
+		"fewer satoshis than paid":   {[]*wire.TxOut{wire.NewTxOut(10, u.Coins[0].Script)}, nil},
+		"negative amount":            {[]*wire.TxOut{wire.NewTxOut(-1, u.Coins[0].Script)}, nil},
 	} {
-		if d, err := Digests(u.Tx, prevouts); err == nil {
+		if d, err := Digests(u.Tx, c.prevouts, c.witness); err == nil {
 			t.Errorf("%s: found digest %x", name, d)
 		}
 	}

@@ -82,24 +82,21 @@ func prevoutsOf(t testing.TB, u *Unsigned) []*wire.TxOut {
 	return prevouts
 }
 
-// sign returns r ‖ s ‖ recovery id.
-func sign(key *btcec.PrivateKey, digest [32]byte) (sig [65]byte) {
-	compact := ecdsa.SignCompact(key, digest[:], true)
-	copy(sig[:], compact[1:])
-	sig[64] = compact[0] - 27 - 4
-	return sig
+// sign returns r ‖ s.
+func sign(key *btcec.PrivateKey, digest [32]byte) [64]byte {
+	return [64]byte(ecdsa.SignCompact(key, digest[:], true)[1:])
 }
 
 // signed returns what Finalise wants for the coins of u.
-func signed(t testing.TB, u *Unsigned, prevouts []*wire.TxOut) (sigs [][65]byte, publics [][33]byte) {
+func signed(t testing.TB, u *Unsigned, prevouts []*wire.TxOut) (inputs []SignedInput) {
 	t.Helper()
-	digests, err := Digests(u.Tx, prevouts)
+	digests, err := Digests(u.Tx, prevouts, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, c := range u.Coins {
-		sigs = append(sigs, sign(keyOf(uint32(c.Index)), digests[i]))
-		publics = append(publics, publicOf(uint32(c.Index)))
+		n := uint32(c.Index)
+		inputs = append(inputs, SignedInput{Keys: [][33]byte{publicOf(n)}, Signatures: [][64]byte{sign(keyOf(n), digests[i])}})
 	}
-	return sigs, publics
+	return inputs
 }

@@ -22,16 +22,23 @@ type selection struct {
 	dust         int64
 	changeScript []byte
 
-	anchor []Coin // none or one, always chosen
-	coins  []Coin // the others that are worth their input, largest first
+	anchor []spend // none or one, always chosen
+	coins  []spend // the others that are worth their input, those worth most first
 
-	chosen []Coin
-	total  int64 // value of chosen
-	change int64 // 0 for none
+	chosen  []spend
+	total   int64 // value of chosen
+	witness int   // bytes of their witnesses
+	change  int64 // 0 for none
 }
 
-// sort splits the coins into the anchor and those worth spending. Order is by value, then by outpoint, so that it does not depend on how
-// the coins came.
+// spend is a coin with the most bytes that its witness takes.
+type spend struct {
+	Coin
+	witness int
+}
+
+// sort splits the coins into the anchor and those worth spending. Order is by what they add, then by outpoint, so that it does not depend
+// on how the coins came.
 func (s *selection) sort(coins []Coin, anchor *wire.OutPoint) error {
 	seen := make(map[wire.OutPoint]bool, len(coins))
 	var sum int64
@@ -46,39 +53,48 @@ func (s *selection) sort(coins []Coin, anchor *wire.OutPoint) error {
 		if sum += c.Value; sum > maxMoney {
 			return fmt.Errorf("coins: sum of values: expected at most %d satoshis, found more", int64(maxMoney))
 		}
+		size, err := witnessSize(c.Witness)
+		if err != nil {
+			return fmt.Errorf("coins[%d].%w", i, err)
+		}
+		candidate := spend{Coin: c, witness: size}
 		switch {
 		case anchor != nil && c.Outpoint == *anchor:
-			s.anchor = []Coin{c}
-		case s.worth(c) > 0:
-			s.coins = append(s.coins, c)
+			s.anchor = []spend{candidate}
+		case s.worth(candidate) > 0:
+			s.coins = append(s.coins, candidate)
 		}
 	}
 	if anchor != nil && s.anchor == nil {
 		return fmt.Errorf("anchor: expected one of the coins, found %s", anchor)
 	}
-	slices.SortFunc(s.coins, func(a, b Coin) int {
-		return cmp.Or(cmp.Compare(b.Value, a.Value), bytes.Compare(a.Outpoint.Hash[:], b.Outpoint.Hash[:]),
+	slices.SortFunc(s.coins, func(a, b spend) int {
+		return cmp.Or(cmp.Compare(s.worth(b), s.worth(a)), bytes.Compare(a.Outpoint.Hash[:], b.Outpoint.Hash[:]),
 			cmp.Compare(a.Outpoint.Index, b.Outpoint.Index))
 	})
 	return nil
 }
 
 // worth is what a coin adds after the fee for its input.
-func (s *selection) worth(c Coin) int64 {
-	fee, ok := feeFor((inputSize*scaleFactor+witnessSize+scaleFactor-1)/scaleFactor, s.rate)
+func (s *selection) worth(c spend) int64 {
+	fee, ok := feeFor(int64(inputSize*scaleFactor+c.witness+scaleFactor-1)/scaleFactor, s.rate)
 	if !ok {
 		return 0
 	}
 	return c.Value - fee
 }
 
-// fee returns what a transaction of so many inputs costs at least.
-func (s *selection) fee(inputs int, change bool) (int64, error) {
+// fee returns what a transaction of the coins chosen costs at least.
+func (s *selection) fee(change bool) (int64, error) {
 	outs := s.payments
 	if change {
 		outs = append(slices.Clip(outs), &wire.TxOut{PkScript: s.changeScript})
 	}
-	fee, ok := feeFor(VirtualSize(inputs, outs), s.rate)
+	size := virtualSize(len(s.chosen), s.witness, outs)
+	if size > maxStandardSize {
+		return 0, fmt.Errorf("size: expected at most %d virtual bytes, beyond which nodes relay no transaction, found %d", maxStandardSize, size)
+	}
+	fee, ok := feeFor(size, s.rate)
 	if !ok {
 		return 0, &FeeAboveCapError{Fee: maxMoney, Cap: s.feeCap}
 	}
@@ -104,7 +120,7 @@ func (s *selection) choose() error {
 
 // largest adds coin after coin until they settle. Of several fees above the cap it reports the lowest.
 func (s *selection) largest() error {
-	s.chosen, s.total = slices.Clone(s.anchor), sumCoins(s.anchor)
+	s.begin()
 	var last error = &InsufficientFundsError{Needed: s.pay, Available: s.total, Inputs: len(s.chosen)}
 	var lowest *FeeAboveCapError
 	for next := 0; ; next++ {
@@ -120,8 +136,7 @@ func (s *selection) largest() error {
 		if next == len(s.coins) || len(s.chosen) == s.most {
 			break
 		}
-		s.chosen = append(s.chosen, s.coins[next])
-		s.total += s.coins[next].Value
+		s.take(s.coins[next])
 	}
 	if lowest != nil {
 		return lowest
@@ -132,11 +147,11 @@ func (s *selection) largest() error {
 // settle decides on change for the coins chosen: with change if it is no dust, without if what is left over is no more than change would
 // cost or lose.
 func (s *selection) settle() error {
-	plain, err := s.fee(len(s.chosen), false)
+	plain, err := s.fee(false)
 	if err != nil {
 		return err
 	}
-	withChange, err := s.fee(len(s.chosen), true)
+	withChange, err := s.fee(true)
 	if err != nil {
 		return err
 	}
@@ -177,21 +192,25 @@ func (s *selection) exact() bool {
 		if i == len(s.coins) || len(s.chosen) == s.most {
 			return false
 		}
-		s.chosen, s.total = append(s.chosen, s.coins[i]), s.total+s.coins[i].Value
+		s.take(s.coins[i])
 		if try(i + 1) {
 			return true
 		}
-		s.chosen, s.total = s.chosen[:len(s.chosen)-1], s.total-s.coins[i].Value
+		s.chosen, s.total, s.witness = s.chosen[:len(s.chosen)-1], s.total-s.coins[i].Value, s.witness-s.coins[i].witness
 		return try(i + 1)
 	}
-	s.chosen, s.total = slices.Clone(s.anchor), sumCoins(s.anchor)
+	s.begin()
 	return try(0)
 }
 
-func sumCoins(coins []Coin) int64 {
-	var sum int64
-	for _, c := range coins {
-		sum += c.Value
+// begin chooses the anchor alone, or nothing.
+func (s *selection) begin() {
+	s.chosen, s.total, s.witness = nil, 0, 0
+	for _, c := range s.anchor {
+		s.take(c)
 	}
-	return sum
+}
+
+func (s *selection) take(c spend) {
+	s.chosen, s.total, s.witness = append(s.chosen, c), s.total+c.Value, s.witness+c.witness
 }

@@ -10,9 +10,9 @@ import (
 )
 
 // Summary says in plain lines what a transaction does: each payment, each output that comes back, the fee, and what is spent. Amounts
-// and addresses come from tx and prevouts alone; chain and asset, the chain's own coin, from a verified charter. The positions in
-// change must be outputs that the caller derived itself: they are not shown as payments.
-func Summary(tx *wire.MsgTx, prevouts []*wire.TxOut, change []int, chain canon.Chain, asset canon.Asset) ([]string, error) {
+// and addresses come from tx and prevouts alone; chain and asset, the chain's own coin, from a verified charter. Witness is as
+// for Digests. The positions in change must be outputs that the caller derived itself: they are not shown as payments.
+func Summary(tx *wire.MsgTx, prevouts []*wire.TxOut, witness [][]byte, change []int, chain canon.Chain, asset canon.Asset) ([]string, error) {
 	fee, err := Fee(tx, prevouts)
 	if err != nil {
 		return nil, err
@@ -21,6 +21,13 @@ func Summary(tx *wire.MsgTx, prevouts []*wire.TxOut, change []int, chain canon.C
 		if i < 0 || i >= len(tx.TxOut) {
 			return nil, fmt.Errorf("change: expected positions below %d, found %d", len(tx.TxOut), i)
 		}
+	}
+	if witness, err = witnessScripts(prevouts, witness); err != nil {
+		return nil, err
+	}
+	size, err := VirtualSize(witness, tx.TxOut)
+	if err != nil {
+		return nil, err
 	}
 	var payments, returns []string
 	var paid int64
@@ -39,7 +46,7 @@ func Summary(tx *wire.MsgTx, prevouts []*wire.TxOut, change []int, chain canon.C
 	}
 	lines := append([]string{"network " + wallets.EscapeText(string(chain.ID))}, payments...)
 	lines = append(lines, returns...)
-	lines = append(lines, feeLine(fee, paid, len(tx.TxIn), tx.TxOut, asset))
+	lines = append(lines, feeLine(fee, paid, size, asset))
 	for i, in := range tx.TxIn {
 		lines = append(lines, fmt.Sprintf("spend %s of %s (input %d)", satoshis(prevouts[i].Value, asset), in.PreviousOutPoint, i))
 	}
@@ -51,8 +58,7 @@ func satoshis(n int64, asset canon.Asset) string {
 }
 
 // feeLine shows the fee by itself, by size and, where something is paid, against the payments, all rounded up.
-func feeLine(fee, paid int64, inputs int, outputs []*wire.TxOut, asset canon.Asset) string {
-	size := VirtualSize(inputs, outputs)
+func feeLine(fee, paid, size int64, asset canon.Asset) string {
 	rate := (fee*10 + size - 1) / size
 	line := fmt.Sprintf("fee %s, %d.%d base units for each of %d virtual bytes", satoshis(fee, asset), rate/10, rate%10, size)
 	if paid > 0 {

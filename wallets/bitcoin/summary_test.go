@@ -13,7 +13,7 @@ func TestSummaryShowsWhatTheBytesDo(t *testing.T) {
 	prevouts := prevoutsOf(t, u)
 	chain := canon.Chain{ID: "bip122:000000000019d6689c085ae165831e93", Kind: canon.Bitcoin, HRP: "bc"}
 	asset := canon.Asset{Symbol: "BTC", Decimals: 8}
-	lines, err := Summary(u.Tx, prevouts, []int{1}, chain, asset)
+	lines, err := Summary(u.Tx, prevouts, nil, []int{1}, chain, asset)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,16 +29,19 @@ func TestSummaryShowsWhatTheBytesDo(t *testing.T) {
 		t.Errorf("expected\n%s\nfound\n%s", strings.Join(want, "\n"), strings.Join(lines, "\n"))
 	}
 	// Without the caller's word that it is change, the output is a payment.
-	lines, err = Summary(u.Tx, prevouts, nil, chain, asset)
+	lines, err = Summary(u.Tx, prevouts, nil, nil, chain, asset)
 	if err != nil || strings.Contains(strings.Join(lines, "\n"), "change") || !strings.HasPrefix(lines[2], "pay 0.00017") {
 		t.Errorf("found %q, %v", lines, err)
 	}
 	for _, bad := range [][]int{{2}, {-1}} {
-		if _, err := Summary(u.Tx, prevouts, bad, chain, asset); err == nil {
+		if _, err := Summary(u.Tx, prevouts, nil, bad, chain, asset); err == nil {
 			t.Errorf("change %v: expected a refusal", bad)
 		}
 	}
-	if _, err := Summary(u.Tx, prevouts[:1], nil, chain, asset); err == nil {
+	if _, err := Summary(u.Tx, prevouts[:1], nil, nil, chain, asset); err == nil {
 		t.Error("a prevout missing: expected a refusal")
+	}
+	if _, err := Summary(u.Tx, prevouts, [][]byte{nil, multiOf(t, 2, 1, 2, 3)}, nil, chain, asset); err == nil {
+		t.Error("a script of P2WPKH: expected a refusal")
 	}
 }

@@ -239,6 +239,7 @@ type Node struct {
 
 	mu         sync.Mutex
 	Status     *pb.SignerStatus
+	Devices    []*pb.DeviceStatus
 	Seen       [][]byte
 	Statements []*pb.Signed
 	// Lies are listed beside what was recorded.
@@ -252,7 +253,7 @@ func (n *Node) ListSeenIntents(context.Context, *pb.ListSeenIntentsRequest) (*pb
 
 // GetSignerStatus implements pb.SignerServiceServer.
 func (n *Node) GetSignerStatus(context.Context, *pb.GetSignerStatusRequest) (*pb.GetSignerStatusResponse, error) {
-	return &pb.GetSignerStatusResponse{Status: n.Status}, nil
+	return &pb.GetSignerStatusResponse{Status: n.Status, Devices: n.Devices}, nil
 }
 
 // SubmitSignerStatement implements pb.OfficerServiceServer.

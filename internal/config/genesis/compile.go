@@ -185,8 +185,10 @@ func (c *compiler) custody(f file, g *canon.Genesis) {
 	for i, t := range f.Wallets {
 		scheme, err := word[canon.WalletScheme]("scheme", t.Scheme, "mpc", "hsm", "cosign")
 		c.note(err, "wallets[%d]", i)
-		g.Wallets = append(g.Wallets, canon.Wallet{Name: t.Name, Label: t.Label, Chain: t.Chain, Tier: c.tier(t.Tier, "wallets[%d]", i),
-			Scheme: scheme, Key: t.Key, Number: t.Number, Accounts: t.Accounts, StartNonce: t.StartNonce})
+		w := canon.Wallet{Name: t.Name, Label: t.Label, Chain: t.Chain, Tier: c.tier(t.Tier, "wallets[%d]", i),
+			Scheme: scheme, Key: t.Key, Number: t.Number, Accounts: t.Accounts, StartNonce: t.StartNonce}
+		c.devices(i, t, &w)
+		g.Wallets = append(g.Wallets, w)
 	}
 }
 

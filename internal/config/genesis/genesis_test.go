@@ -170,6 +170,26 @@ currency`, "prices[1].asset"},
 		{"unknown kind of account", `kind = "pool"`, `kind = "basket"`, "accounts[2]: kind"},
 		{"unknown purpose", `purpose = "attribute"`, `purpose = "attributes"`, "authorities[1]: purpose"},
 		{"attribute that is no text", `kyc = "enhanced", `, `kyc = 1, `, "kyc"},
+		{"unknown scheme", `scheme = "cosign"`, `scheme = "multisig"`, `wallets[5]: scheme: expected one of`},
+		{"device of no signer", `devices = [{ signer = "vault-1" }]`, `devices = [{ signer = "vault-7" }]`, "wallets[btc-vault].devices"},
+		{"device with an unknown field", `devices = [{ signer = "vault-1" }]`, `devices = [{ signer = "vault-1", slot = 1 }]`, `"wallets.devices.slot"`},
+		{"no device", `devices = [{ signer = "vault-1" }]`, `devices = []`, "wallets[5].devices: expected at least one"},
+		{"device of scheme mpc", `key = "hot"
+number = 1 `, `needed = 1
+key = "hot"
+number = 1 `, "expected none for scheme mpc"},
+		{"short attestation key", `attestation = "03c747`, `attestation = "03`, "wallets[6].devices[0].attestation: expected a compressed public key of 33 bytes, found 31"},
+		{"empty attestation key", `attestation = "03c74742528793513d5559b1282b681adcabb40eb945d98a9047379ae3d0c0c3c2"`, `attestation = ""`, "wallets[6].devices[0].attestation"},
+		{"attestation key that is no point", `attestation = "03`, `attestation = "05`, "wallets[eth-vault].devices[vault-1].attestation"},
+		{"attestation key left out", `, attestation = "03c74742528793513d5559b1282b681adcabb40eb945d98a9047379ae3d0c0c3c2"`, ``, "wallets[eth-vault].devices[vault-1].attestation"},
+		{"empty pool", `pool = "c0ffee0000000000000000000000000000000000000000000000000000000001"`, `pool = ""`, "64 hexadecimal digits"},
+		{"no pool", `pool = "c0ffee0000000000000000000000000000000000000000000000000000000001"`, ``, "wallets[btc-vault].pool"},
+		{"recovery key of an SSH line", `recovery = "032f25`, `recovery = "ssh-ed25519 `, "hexadecimal digits"},
+		{"short recovery key", `recovery = "032f25`, `recovery = "03`, "wallets[5].recovery: expected a compressed public key of 33 bytes, found 31"},
+		{"unknown backup", `backup = "wrap"                           # none`, `backup = "paper" #`, `wallets[5].backup: expected one of ["none" "wrap"], found "paper"`},
+		{"no class of keys", `backup = "wrap"                           # none`, `#`, "backup"},
+		{"none needed", `needed = 2 `, `needed = 0 `, "needed"},
+		{"unmarked single device", `single_device = true `, `single_device = false `, "wallets[eth-deep].single_device"},
 		{"ambiguous symbol", `symbol = "USDX"`, `symbol = "ETH"`, "for 2 of them"},
 	}
 	for _, tt := range tests {

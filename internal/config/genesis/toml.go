@@ -129,6 +129,19 @@ type walletText struct {
 	Number     uint64        `toml:"number"`
 	Accounts   []canon.Name  `toml:"accounts"`
 	StartNonce uint64        `toml:"start_nonce"`
+
+	// Of wallets with keys in tokens.
+	Devices      []deviceText `toml:"devices"`
+	Needed       uint64       `toml:"needed"`
+	Pool         *hexDigest   `toml:"pool"`
+	Recovery     *hexBytes    `toml:"recovery"`
+	Backup       *string      `toml:"backup"` // none or wrap
+	SingleDevice bool         `toml:"single_device"`
+}
+
+type deviceText struct {
+	Signer      canon.Name `toml:"signer"`
+	Attestation *hexBytes  `toml:"attestation"`
 }
 
 type ruleText struct {

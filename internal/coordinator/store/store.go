@@ -40,10 +40,10 @@ type Withdrawals interface {
 
 	// Apply applies events, in order and all or none, to the withdrawal whose row is at version, and returns the row after them.
 	// With the row it takes, keeps or returns the anchor, the coins and what is set aside, as the events say: prepare takes anchor and
-	// coins; an end without anchor held or with withdrawal.FateFree returns them; submit and allow set aside.
+	// coins, and stores the addresses of the transaction's change; an end without anchor held or with withdrawal.FateFree returns them; submit and allow set aside.
 	//
 	// Errors, all without any effect: *NotFoundError; *ConflictError when the row is at another version (load it and decide again);
-	// *withdrawal.TransitionError; *TakenError when the anchor or a coin is another withdrawal's (choose others); *InsufficientError
+	// *withdrawal.TransitionError; *TakenError when the anchor or a coin is another withdrawal's, or a change address another's (choose others); *InsufficientError
 	// when an account would set aside more than it holds.
 	Apply(ctx context.Context, id canon.Digest, version uint64, events ...withdrawal.Event) (withdrawal.Withdrawal, error)
 

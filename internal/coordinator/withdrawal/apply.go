@@ -112,6 +112,8 @@ func record(w *Withdrawal, e Event) error {
 		return recordAck(w, e)
 	case EventCertify:
 		return recordCertificate(w, e)
+	case EventCosign:
+		return recordCosign(w, e)
 	case EventAttempt:
 		return recordAttempt(w, e)
 	case EventSign, EventReplace:

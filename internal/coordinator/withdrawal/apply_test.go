@@ -26,10 +26,10 @@ var lifeCycle = map[withdrawal.State]string{
 	"awaiting-approval": "approval>awaiting-approval statement>awaiting-approval approve>approved reject>rejected expire>expired",
 	"approved": "approval>approved statement>approved refuse>approved ack>approved prepare>approved certify>reserved " +
 		"reject>rejected/burning expire>expired/burning fail>failed/burning",
-	"reserved": "approval>reserved statement>reserved refuse>reserved ack>reserved prepare>approved export>exported attempt>signing " +
+	"reserved": "approval>reserved statement>reserved refuse>reserved ack>reserved prepare>approved export>exported cosign>signing attempt>signing " +
 		"reject>burning expire>burning fail>burning",
 	"exported": "approval>exported statement>exported refuse>exported sign>signed reject>burning expire>burning fail>burning",
-	"signing": "approval>signing statement>signing refuse>signing ack>signing prepare>approved attempt>signing sign>signed " +
+	"signing": "approval>signing statement>signing refuse>signing ack>signing prepare>approved cosign>signing attempt>signing sign>signed " +
 		"reject>burning expire>burning fail>burning",
 	"signed":    "statement>signed broadcast>broadcast fail>burning",
 	"broadcast": "statement>broadcast include>broadcast reorganise>broadcast replace>replaced confirm>confirmed fail>burning",
@@ -251,6 +251,30 @@ func TestANewVersionKeepsTheAnchorAndCountsOn(t *testing.T) {
 	w = mustApply(t, w, withdrawaltest.Event(t, w, withdrawal.EventPrepare))
 	if len(w.Earlier) != 1 || w.Certificate != nil || len(w.Acks) != 0 || w.Attempt != 0 || !cmp.Equal(*w.Anchor, anchor) {
 		t.Errorf("new version: expected the earlier one kept, no acks, the anchor unchanged, found %d earlier, %d acks", len(w.Earlier), len(w.Acks))
+	}
+}
+
+func TestQuestionsToDevicesAreCountedForEachCertificate(t *testing.T) {
+	w := reach(t, withdrawal.Reserved)
+	ask := func(names ...canon.Name) withdrawal.Event {
+		e := withdrawaltest.Event(t, w, withdrawal.EventCosign)
+		e.Participants = names
+		return e
+	}
+	for _, names := range [][]canon.Name{nil, {"vault-1", "vault-1"}, slices.Repeat([]canon.Name{"vault-1"}, canon.MaxDevices+1)} {
+		if _, err := withdrawal.Apply(w, ask(names...)); err == nil {
+			t.Errorf("took a question to %v", names)
+		}
+	}
+	w = mustApply(t, w, ask("vault-1", "vault-2"))
+	before := w
+	w = mustApply(t, w, ask("vault-3", "vault-1"))
+	want := []withdrawal.Cosign{{Signer: "vault-1", Attempt: 2, Latest: true}, {Signer: "vault-2", Attempt: 1}, {Signer: "vault-3", Attempt: 1, Latest: true}}
+	if !cmp.Equal(w.Cosigns, want) || !before.Cosigns[1].Latest || w.State != withdrawal.Signing {
+		t.Errorf("expected %v and the row before untouched, found %v, %v in %s", want, w.Cosigns, before.Cosigns, w.State)
+	}
+	if w = mustApply(t, w, withdrawaltest.Event(t, w, withdrawal.EventPrepare)); len(w.Cosigns) != 0 {
+		t.Errorf("a new version: expected no questions yet, found %v", w.Cosigns)
 	}
 }
 

@@ -31,6 +31,7 @@ const (
 	EventAck        Kind = "ack"        // a signer recorded the reservation: Ack
 	EventCertify    Kind = "certify"    // q acks: Certificate
 	EventExport     Kind = "export"     // evidence and certificate left as a bundle
+	EventCosign     Kind = "cosign"     // devices are about to be asked: Participants, the signers whose tokens they are
 	EventAttempt    Kind = "attempt"    // a signing session is about to begin: Participants
 	EventSign       Kind = "sign"       // the signed transaction was verified: Transaction
 	EventBroadcast  Kind = "broadcast"  // a chain node took the transaction
@@ -44,8 +45,8 @@ const (
 )
 
 var kinds = []Kind{EventRequest, EventDeny, EventHold, EventSubmit, EventAllow, EventApproval, EventStatement, EventApprove, EventReject,
-	EventExpire, EventPrepare, EventRefuse, EventAck, EventCertify, EventExport, EventAttempt, EventSign, EventBroadcast, EventReplace,
-	EventInclude, EventReorganise, EventConfirm, EventBurn, EventClose, EventFail}
+	EventExpire, EventPrepare, EventRefuse, EventAck, EventCertify, EventExport, EventCosign, EventAttempt, EventSign, EventBroadcast,
+	EventReplace, EventInclude, EventReorganise, EventConfirm, EventBurn, EventClose, EventFail}
 
 // Kinds returns all kinds of event.
 func Kinds() []Kind { return slices.Clone(kinds) }
@@ -89,7 +90,7 @@ type Event struct {
 	Fee canon.Amount
 	// Fate of the anchor; reject, expire, fail and close may bring it.
 	Fate Fate
-	// Depth is how many blocks deep a deposit must be to cover what an omnibus account sets aside, at allow, prepare and attempt; 0: any. It is
+	// Depth is how many blocks deep a deposit must be to cover what an omnibus account sets aside, at allow, prepare, cosign and attempt; 0: any. It is
 	// not kept.
 	Depth uint64
 }
@@ -131,6 +132,17 @@ type Ack struct {
 	Signed canon.Signed
 }
 
+// RuleDevice names what a withdrawal waits for while devices are missing. It is gone from the row once they are asked.
+const RuleDevice = "device"
+
+// Cosign counts the questions to a signer whose token signs for the wallet. What it answered is not kept: a signature without the others is worth
+// nothing, and the next attempt asks again.
+type Cosign struct {
+	Signer  canon.Name
+	Attempt uint64 // questions so far, the last included
+	Latest  bool   // was asked the last time
+}
+
 // Transaction is a transaction that its chain would accept.
 type Transaction struct {
 	Raw  []byte
@@ -150,7 +162,7 @@ var brings = map[Kind]string{
 	EventDeny: "refusals", EventHold: "refusals", EventRefuse: "refusals", EventReject: "refusals fate", EventExpire: "fate",
 	EventFail: "refusals fate block", EventClose: "fate", EventSubmit: "intent", EventAllow: "intent",
 	EventApproval: "approval", EventStatement: "statement", EventPrepare: "prepared", EventAck: "ack", EventCertify: "certificate",
-	EventAttempt: "participants", EventSign: "transaction", EventReplace: "transaction",
+	EventCosign: "participants", EventAttempt: "participants", EventSign: "transaction", EventReplace: "transaction",
 	EventInclude: "block", EventConfirm: "block", EventBurn: "block",
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/proto/refusal"
 )
 
 // Bounds that no honest withdrawal meets; they keep a row from growing without end.
@@ -149,7 +150,8 @@ func recordPrepared(w *Withdrawal, e Event) error {
 	p := *e.Prepared
 	w.Prepared, w.Rid = &p, r.Kind().Digest(p.Reservation)
 	w.Anchor, w.Coins = &r.Anchor, union(w.Coins, r.Inputs)
-	w.Acks, w.Certificate, w.Attempt, w.Participants, w.Refusals = nil, nil, 0, nil, nil
+	w.Acks, w.Certificate, w.Refusals = nil, nil, nil
+	w.Cosigns, w.Attempt, w.Participants = nil, 0, nil
 	return nil
 }
 
@@ -234,6 +236,31 @@ func recordCertificate(w *Withdrawal, e Event) error {
 		return fmt.Errorf("certificate: expected one over reservation %s, found another", w.Rid)
 	}
 	w.Certificate, w.Refusals = bytes.Clone(e.Certificate), nil
+	return nil
+}
+
+// recordCosign counts one more question to each of the devices.
+func recordCosign(w *Withdrawal, e Event) error {
+	if len(e.Participants) == 0 || len(e.Participants) > canon.MaxDevices {
+		return fmt.Errorf("participants: expected 1 to %d, found %d", canon.MaxDevices, len(e.Participants))
+	}
+	cosigns := slices.Clone(w.Cosigns)
+	for i := range cosigns {
+		cosigns[i].Latest = false
+	}
+	for n, name := range e.Participants {
+		if slices.Contains(e.Participants[:n], name) {
+			return fmt.Errorf("participants: expected distinct signers, found %s twice", name)
+		}
+		i := slices.IndexFunc(cosigns, func(c Cosign) bool { return c.Signer == name })
+		if i < 0 {
+			i, cosigns = len(cosigns), append(cosigns, Cosign{Signer: name})
+		}
+		cosigns[i].Attempt++
+		cosigns[i].Latest = true
+	}
+	w.Cosigns = cosigns
+	w.Refusals = slices.DeleteFunc(slices.Clone(w.Refusals), func(f refusal.Failure) bool { return f.Rule == RuleDevice })
 	return nil
 }
 

@@ -20,7 +20,7 @@ var transitions = map[State]map[Kind]State{
 	},
 	Reserved: {
 		EventApproval: Reserved, EventStatement: Reserved, EventRefuse: Reserved, EventAck: Reserved,
-		EventPrepare: Approved, EventExport: Exported, EventAttempt: Signing,
+		EventPrepare: Approved, EventExport: Exported, EventCosign: Signing, EventAttempt: Signing,
 		EventReject: Rejected, EventExpire: Expired, EventFail: Failed,
 	},
 	Exported: {
@@ -29,7 +29,7 @@ var transitions = map[State]map[Kind]State{
 	},
 	Signing: {
 		EventApproval: Signing, EventStatement: Signing, EventRefuse: Signing, EventAck: Signing,
-		EventPrepare: Approved, EventAttempt: Signing, EventSign: Signed,
+		EventPrepare: Approved, EventCosign: Signing, EventAttempt: Signing, EventSign: Signed,
 		EventReject: Rejected, EventExpire: Expired, EventFail: Failed,
 	},
 	Signed: {

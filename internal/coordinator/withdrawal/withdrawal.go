@@ -47,7 +47,8 @@ type Withdrawal struct {
 	Acks        []Ack  // of Prepared.Reservation
 	Certificate []byte // encoding of canon.Certificate over Prepared.Reservation
 
-	Attempt      uint64 // signing sessions begun for the certificate
+	Cosigns      []Cosign // how often devices were asked for the certificate; those of an amended wallet stay
+	Attempt      uint64   // signing sessions begun for the certificate
 	Participants []canon.Name
 	Transaction  *Transaction
 	Replaced     []Transaction // versions that were broadcast before Transaction
@@ -91,6 +92,16 @@ func (w Withdrawal) Reserving() (canon.Reservation, error) {
 		return r, fmt.Errorf("withdrawal %s: reservation: expected a prepared transaction, found none", w.ID)
 	}
 	return r, canon.Decode(w.Prepared.Reservation, &r)
+}
+
+// CosignAttempt returns how often a device was asked for the certificate.
+func (w Withdrawal) CosignAttempt(signer canon.Name) uint64 {
+	for _, c := range w.Cosigns {
+		if c.Signer == signer {
+			return c.Attempt
+		}
+	}
+	return 0
 }
 
 // Evidence returns what signers need to decide on the transaction in hand.

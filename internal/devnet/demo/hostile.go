@@ -20,6 +20,7 @@ import (
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/rpc"
+	strongroomv1 "github.com/strongroom/strongroom/proto/strongroom/v1"
 )
 
 // hostile lets somebody else sit at the coordinator's place, with its key, and ask the signers for what nobody approved.
@@ -45,7 +46,7 @@ func (s *scene) hostile(ctx context.Context) error {
 	}
 	defer c.Close()
 	var attacks []hostile.Attack
-	err = s.Step("invented requests, altered transactions, forged certificates, one intent for two pairs of signers", nil, func() error {
+	err = s.Step("invented requests, altered transactions, forged certificates, one intent for two pairs of signers, a device that is left out", nil, func() error {
 		attacks, err = c.Run(ctx, func(line string) { s.Say("%s", line) })
 		return err
 	})
@@ -106,7 +107,7 @@ func (s *scene) honestPayments(ctx context.Context, attacks []hostile.Attack) er
 // attacks on statements alter an EVM transfer that authorities cleared, and the devnet has only bitcoin payments cleared. Package hostile's own tests
 // run them.
 func (s *scene) hostileConfig(inForce *charter.Charter) (hostile.Config, error) {
-	c := hostile.Config{Charter: inForce, Signers: map[canon.Name]string{}, Bitcoin: s.d.Bitcoin.Node(), EVM: s.d.EVM.Node(),
+	c := hostile.Config{Charter: inForce, Signers: map[canon.Name]string{}, Pool: s.d.Pools(), Bitcoin: s.d.Bitcoin.Node(), EVM: s.d.EVM.Node(),
 		Officers: map[canon.Name]approval.Signer{}, Devices: map[canon.Name]tls.Certificate{}}
 	text, err := os.ReadFile(s.d.Book())
 	if err != nil {
@@ -122,7 +123,8 @@ func (s *scene) hostileConfig(inForce *charter.Charter) (hostile.Config, error) 
 	if c.TLS, err = certificate(s.d.CoordinatorKey()); err != nil {
 		return c, err
 	}
-	for _, n := range s.d.Nodes {
+	c.Prices = s.prices
+	for _, n := range s.d.Signers() {
 		c.Signers[canon.Name(n.Name)] = n.Address
 	}
 	if c.Client, err = signingKey(s.d.Clients[0]); err != nil {
@@ -137,6 +139,34 @@ func (s *scene) hostileConfig(inForce *charter.Charter) (hostile.Config, error) 
 		}
 	}
 	return c, nil
+}
+
+// prices asks the authority that states them, as the coordinator does.
+func (s *scene) prices(ctx context.Context) ([]canon.Signed, error) {
+	authority := s.d.Authority("prices")
+	cert, err := certificate(s.d.CoordinatorKey())
+	if err != nil {
+		return nil, err
+	}
+	key, err := hex.DecodeString(authority.TLS)
+	if err != nil || len(key) != len(canon.PublicKey{}) {
+		return nil, fmt.Errorf("authority %s: expected a TLS key of 32 bytes in hexadecimal, found %q", authority.Name, authority.TLS)
+	}
+	conn, err := rpc.Dial(authority.Address, rpc.ClientTLS(cert, canon.PublicKey(key)), 0)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	var out []canon.Signed
+	for _, source := range s.d.Charter.Genesis().Prices {
+		got, err := strongroomv1.NewAuthorityServiceClient(conn).StatePrice(ctx, &strongroomv1.StatePriceRequest{Asset: string(source.Asset), Currency: string(source.Currency)})
+		if err != nil {
+			return nil, err
+		}
+		p := got.GetPrice()
+		out = append(out, canon.Signed{Document: p.GetDocument(), Scheme: canon.Scheme(p.GetScheme()), Signature: p.GetSignature()})
+	}
+	return out, nil
 }
 
 func certificate(path string) (tls.Certificate, error) {

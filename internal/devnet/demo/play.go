@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/strongroom/strongroom/internal/devnet"
@@ -42,6 +43,7 @@ func Play(ctx context.Context, d *devnet.Devnet) (*Report, error) {
 		{"A new address, its cool-down and its end", s.addressBook},
 		{"Officers change the charter: a veto, a delay, a freeze and its end", s.charterChanges},
 		{"Client assets stay away from the network: a band, its breach and a sweep", s.treasury},
+		{"A token signs beside the MPC key: neither is enough", s.vault},
 		{"A hostile coordinator talks to the signers directly", s.hostile},
 	}
 	for i, a := range acts {
@@ -77,6 +79,7 @@ type plan struct {
 	to     string
 	amount string
 	fee    string
+	wallet string // empty: the hot wallet of the asset's chain
 
 	call      string // of the charter, made instead of a payment
 	arguments []string
@@ -115,11 +118,7 @@ type created struct {
 // ask signs a request with the client's key and sends it, by the tool. A denied withdrawal is a result, not an error.
 func (s *scene) ask(ctx context.Context, p plan) (created, error) {
 	s.count++
-	wallet := "evm-hot"
-	if p.asset == s.d.BTC {
-		wallet = "btc-hot"
-	}
-	args := []string{"withdraw", "--wallet", wallet, "--account", p.client.Name + "-main", "--fee-cap", p.fee, "--request-id", fmt.Sprintf("demo-%d", s.count)}
+	args := []string{"withdraw", "--wallet", s.wallet(p), "--account", p.client.Name + "-main", "--fee-cap", p.fee, "--request-id", fmt.Sprintf("demo-%d", s.count)}
 	if p.call == "" {
 		args = append(args, "--to", p.to, "--amount", p.amount)
 	} else {
@@ -135,6 +134,17 @@ func (s *scene) ask(ctx context.Context, p plan) (created, error) {
 		err = nil
 	}
 	return got, err
+}
+
+// wallet returns what the plan is paid from.
+func (s *scene) wallet(p plan) string {
+	switch {
+	case p.wallet != "":
+		return p.wallet
+	case p.asset == s.d.BTC:
+		return "btc-hot"
+	}
+	return "evm-hot"
 }
 
 // exitRefused is the exit code of `strongroom` when something was refused.
@@ -175,8 +185,12 @@ func (s *scene) confirm(ctx context.Context, p plan, id string, begin time.Time)
 		}
 	}
 	row, err := s.finish(p, w, begin)
-	if err == nil && len(row.Signers) != 2 {
-		err = fmt.Errorf("%s: expected two signers, found %v", id, row.Signers)
+	if err != nil {
+		return row, err
 	}
-	return row, err
+	holders := slices.DeleteFunc(slices.Clone(row.Signers), func(name string) bool { return name == s.d.Vault.Name })
+	if len(holders) != 2 || (len(row.Signers) > len(holders)) != s.guarded(p) {
+		return row, fmt.Errorf("%s: expected two signers, and the vault where its token must sign, found %v", id, row.Signers)
+	}
+	return row, nil
 }

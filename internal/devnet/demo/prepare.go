@@ -19,6 +19,15 @@ func Prepare(ctx context.Context, d *devnet.Devnet) error {
 	return s.stock(ctx)
 }
 
+// PrepareVault does what Prepare does, and makes and funds addresses of wallets for which a token must sign.
+func PrepareVault(ctx context.Context, d *devnet.Devnet) error {
+	if err := Prepare(ctx, d); err != nil {
+		return err
+	}
+	s := &scene{Progress: d.Progress, d: d, report: &Report{}}
+	return s.stockVault(ctx)
+}
+
 // Instructions are the commands to try by hand.
 func Instructions(d *devnet.Devnet) string {
 	tool := filepath.Join(d.Bin, "strongroom")
@@ -39,6 +48,8 @@ func Instructions(d *devnet.Devnet) string {
 	line("or reject it", "%s --config %s reject DIGEST --reason \"not ours\"", tool, bob.Config)
 	line("how client assets lie in hot, warm and cold wallets, and what would mend it", "%s --config %s treasury show\n  %s --config %s treasury proposals",
 		tool, d.Operator.Config, tool, d.Desk.Config)
+	line("from a wallet that the MPC key and a token spend together", "%s --config %s withdraw --wallet %s --account acme-main --to %s --amount \"0.01 BTC\" --fee-cap \"0.0005 BTC\" --wait",
+		tool, acme.Config, devnet.BTCVault, d.Payee("acme", d.BTC))
 	line("follow everything that happens", "%s --config %s withdrawal watch", tool, d.Auditor.Config)
 	fmt.Fprintf(&b, "Ctrl-C stops everything that this command started.")
 	return b.String()

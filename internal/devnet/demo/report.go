@@ -71,11 +71,12 @@ type Output struct {
 	Amount  string `json:"amount"`
 }
 
-// Input is a Bitcoin input.
+// Input is a Bitcoin input: of one key, or of a witness script that several keys sign.
 type Input struct {
-	Value     string `json:"value"`
-	Script    string `json:"script"`
-	PublicKey string `json:"publicKey"`
+	Value         string `json:"value"`
+	Script        string `json:"script"`
+	PublicKey     string `json:"publicKey,omitempty"`
+	WitnessScript string `json:"witnessScript,omitempty"`
 }
 
 // Write writes the report to a file.

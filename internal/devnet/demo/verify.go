@@ -57,11 +57,17 @@ func bitcoinReport(ctx context.Context, d *devnet.Devnet, tx *wire.MsgTx, raw []
 			return Transaction{}, err
 		}
 		out := previous.Tx.TxOut[in.PreviousOutPoint.Index]
-		if len(in.Witness) != 2 {
-			return Transaction{}, fmt.Errorf("%s: expected signature and key in each witness, found %d parts", t.TxID, len(in.Witness))
+		input := Input{Value: fmt.Sprint(out.Value), Script: hex.EncodeToString(out.PkScript)}
+		switch parts := len(in.Witness); {
+		case parts == 2:
+			input.PublicKey = hex.EncodeToString(in.Witness[1])
+		case parts == 4 && len(in.Witness[0]) == 0: // OP_CHECKMULTISIG takes one more than it needs
+			input.WitnessScript = hex.EncodeToString(in.Witness[3])
+		default:
+			return Transaction{}, fmt.Errorf("%s: expected signature and key, or two signatures and a script, in each witness, found %d parts", t.TxID, parts)
 		}
 		fee += out.Value
-		t.Inputs = append(t.Inputs, Input{Value: fmt.Sprint(out.Value), Script: hex.EncodeToString(out.PkScript), PublicKey: hex.EncodeToString(in.Witness[1])})
+		t.Inputs = append(t.Inputs, input)
 	}
 	for i, out := range tx.TxOut {
 		fee -= out.Value

@@ -65,6 +65,23 @@ func (w *watcher) await(ctx context.Context, name string, states ...string) (*st
 	}
 }
 
+// until looks at a withdrawal again and again until it is as it should be.
+func (w *watcher) until(ctx context.Context, id, what string, is func(*strongroomv1.Withdrawal) bool) (*strongroomv1.Withdrawal, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	for {
+		got, err := w.api.GetWithdrawal(ctx, &strongroomv1.GetWithdrawalRequest{Name: "withdrawals/" + id}, grpc.WaitForReady(true))
+		if err == nil && is(got) {
+			return got, nil
+		}
+		select {
+		case <-ctx.Done():
+			return got, fmt.Errorf("%s: expected it %s, found %s%s: %w", id, what, got.GetState(), refusals(got.GetRefusals()), errors.Join(err, ctx.Err()))
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
 // final are the states that nothing follows, except that a payment that is confirmed counts as arrived.
 var final = []string{"denied", "rejected", "expired", "confirmed", "burnt", "closed", "failed"}
 

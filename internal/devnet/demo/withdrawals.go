@@ -14,14 +14,14 @@ import (
 )
 
 func (s *scene) keysAndAddresses(ctx context.Context) error {
-	err := s.Step("distributed key generation among four signers, hot (2 of 4 sign) and cold (3 of 4); each seals its shares under a key in its token", nil, func() (err error) {
+	err := s.Step("distributed key generation among four signers, of whom two sign; each seals its share under a key in its token", nil, func() (err error) {
 		s.report.Key, err = s.d.MakeKeys(ctx)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	s.Say("group key %s; of the cold key only addresses are made here, nothing is signed with it", s.report.Key)
+	s.Say("group key %s; the keys of cold wallets were born in tokens, and nothing is signed with them here", s.report.Key)
 	for _, client := range s.d.Clients {
 		for _, wallet := range []string{"btc-hot", "evm-hot"} {
 			if err := s.address(ctx, client, wallet); err != nil {
@@ -78,51 +78,58 @@ func (s *scene) fund(ctx context.Context) error {
 
 // funded waits until the coordinator sees the deposits.
 func (s *scene) funded(ctx context.Context) error {
+	for _, c := range s.d.Clients {
+		if err := s.holds(ctx, c, "btc-hot/2.65 BTC", "evm-hot/30 ETH", "evm-hot/20000 USDX"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// holds waits until the coordinator shows a client these confirmed amounts in these wallets.
+func (s *scene) holds(ctx context.Context, client *devnet.Person, want ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
-		missing, err := s.missingBalance(ctx)
+		missing, err := s.missingBalance(ctx, client, want)
 		if err != nil || missing == "" {
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the coordinator has not seen %s: %w", missing, ctx.Err())
+			return fmt.Errorf("the coordinator has not seen %s of %s: %w", missing, client.Name, ctx.Err())
 		case <-time.After(250 * time.Millisecond):
 		}
 	}
 }
 
-func (s *scene) missingBalance(ctx context.Context) (string, error) {
-	want := map[string]string{"btc-hot/BTC": "2.65 BTC", "evm-hot/ETH": "30 ETH", "evm-hot/USDX": "20000 USDX"}
-	for _, c := range s.d.Clients {
-		var list struct {
-			Wallets []struct {
-				Wallet   string `json:"wallet"`
-				Balances []struct {
-					Account   string `json:"account"`
-					Confirmed struct {
-						Amount string `json:"amount"`
-					} `json:"confirmed"`
-				} `json:"balances"`
-			} `json:"wallets"`
-		}
-		if err := s.d.Strongroom(ctx, c, &list, "wallet", "list"); err != nil {
-			return "", err
-		}
-		found := map[string]bool{}
-		for _, w := range list.Wallets {
-			for _, b := range w.Balances {
-				if b.Account == c.Name+"-main" {
-					found[w.Wallet+"/"+b.Confirmed.Amount] = true
-				}
+// missingBalance returns the first of the amounts that the client is not shown.
+func (s *scene) missingBalance(ctx context.Context, client *devnet.Person, want []string) (string, error) {
+	var list struct {
+		Wallets []struct {
+			Wallet   string `json:"wallet"`
+			Balances []struct {
+				Account   string `json:"account"`
+				Confirmed struct {
+					Amount string `json:"amount"`
+				} `json:"confirmed"`
+			} `json:"balances"`
+		} `json:"wallets"`
+	}
+	if err := s.d.Strongroom(ctx, client, &list, "wallet", "list"); err != nil {
+		return "", err
+	}
+	found := map[string]bool{}
+	for _, w := range list.Wallets {
+		for _, b := range w.Balances {
+			if b.Account == client.Name+"-main" {
+				found[w.Wallet+"/"+b.Confirmed.Amount] = true
 			}
 		}
-		for key, amount := range want {
-			wallet, _, _ := strings.Cut(key, "/")
-			if !found[wallet+"/"+amount] {
-				return fmt.Sprintf("%s of %s in %s", amount, c.Name, wallet), nil
-			}
+	}
+	for _, amount := range want {
+		if !found[amount] {
+			return amount, nil
 		}
 	}
 	return "", nil
@@ -274,7 +281,7 @@ func (s *scene) rejected(ctx context.Context, p plan) error {
 	if err != nil {
 		return err
 	}
-	for _, n := range s.d.Nodes {
+	for _, n := range s.d.Signers() {
 		if !slices.Contains(recorded.RecordedBy, n.Name) {
 			return fmt.Errorf("expected the rejection to be recorded by %s, found %v", n.Name, recorded.RecordedBy)
 		}

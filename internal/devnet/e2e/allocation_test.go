@@ -8,13 +8,11 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"math/big"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/strongroom/strongroom/hsm/pkcs11"
-	"github.com/strongroom/strongroom/internal/config"
+	"github.com/strongroom/strongroom/hsm"
 	"github.com/strongroom/strongroom/internal/coordinator"
 	"github.com/strongroom/strongroom/internal/devnet"
 	"github.com/strongroom/strongroom/internal/devnet/demo"
@@ -28,15 +26,10 @@ import (
 
 // TestAllocation lets a hot wallet outgrow its band: no refill is signed any more, whatever a hostile coordinator presents, and sweeps are.
 func TestAllocation(t *testing.T) {
-	bin := build(t)
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
-	d, err := devnet.Up(ctx, devnet.Options{Dir: t.TempDir(), Bin: bin, Tools: "../../../.tools", Progress: devnet.NewProgress(testWriter{t}, false)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Down()
-	t.Cleanup(func() { logTroubles(t, d) })
+	d := up(ctx, t)
 	report, err := demo.Treasury(ctx, d)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, d.Logs())
@@ -203,12 +196,14 @@ func (w *world) lies(liar canon.Name, truth canon.Signed) canon.Signed {
 	document := must(canon.Encode(b))(w.T)
 	n := w.d.Node(string(liar))
 	w.d.KillNode(n)
-	w.Setenv(pkcs11.SoftHSMConf, n.Conf)
-	pin := must(config.Secret(filepath.Join(n.Dir, "pin")))(w.T)
-	token := must(pkcs11.Open(w.Context(), pkcs11.Config{Module: must(pkcs11.FindModule())(w.T), TokenLabel: n.Name, PIN: pin}))(w.T)
-	identity := must(token.Identity(w.Context(), "strongroom-identity"))(w.T)
-	signature := must(identity.SignContext(w.Context(), canon.KindBalances.Message(document)))(w.T)
-	if err := token.Close(); err != nil {
+	var signature []byte
+	if err := w.d.WithToken(w.Context(), n, func(token hsm.Token) error {
+		identity, err := token.Identity(w.Context(), "strongroom-identity")
+		if err == nil {
+			signature, err = identity.SignContext(w.Context(), canon.KindBalances.Message(document))
+		}
+		return err
+	}); err != nil {
 		w.Fatal(err)
 	}
 	if err := w.d.StartNode(w.Context(), n); err != nil {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
-	"github.com/strongroom/strongroom/internal/devnet"
 	"github.com/strongroom/strongroom/internal/devnet/demo"
 	"github.com/strongroom/strongroom/internal/devnet/process"
 	"github.com/strongroom/strongroom/proto/canon"
@@ -20,15 +19,10 @@ import (
 // sign on a real chain. Whatever it says afterwards, each is paid at most once, to whom officers approved, and what is not paid is refused for
 // a reason that is shown.
 func TestDatabaseIsNotBelieved(t *testing.T) {
-	bin := build(t)
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
-	d, err := devnet.Up(ctx, devnet.Options{Dir: t.TempDir(), Bin: bin, Tools: "../../../.tools", Progress: devnet.NewProgress(testWriter{t}, false)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Down()
-	t.Cleanup(func() { logTroubles(t, d) })
+	d := up(ctx, t)
 	if err := demo.Prepare(ctx, d); err != nil {
 		t.Fatal(err)
 	}

@@ -5,10 +5,13 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,28 +27,52 @@ func (w testWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// build compiles the binaries under test.
-func build(t *testing.T) string {
-	t.Helper()
-	bin := t.TempDir()
-	cmd := exec.Command("go", "build", "-o", bin+"/", "./cmd/...")
+// built is where TestMain puts the binaries under test.
+var built string
+
+// build compiles the binaries under test, once for all tests.
+var build = sync.OnceValues(func() (string, error) {
+	cmd := exec.Command("go", "build", "-o", built+"/", "./cmd/...")
 	cmd.Dir = "../../.."
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	return bin
+	return built, nil
+})
+
+func TestMain(m *testing.M) {
+	var err error
+	if built, err = os.MkdirTemp("", "strongroom-e2e-"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	if err := os.RemoveAll(built); err != nil {
+		panic(err)
+	}
+	os.Exit(code)
 }
 
-func TestWholeSystem(t *testing.T) {
-	bin := build(t)
-	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
-	defer cancel()
-	d, err := devnet.Up(ctx, devnet.Options{Dir: dir, Bin: bin, Tools: "../../../.tools", Progress: devnet.NewProgress(testWriter{t}, false)})
+// up starts an organisation of a test's own.
+func up(ctx context.Context, t *testing.T) *devnet.Devnet {
+	t.Helper()
+	bin, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Down()
+	d, err := devnet.Up(ctx, devnet.Options{Dir: t.TempDir(), Bin: bin, Tools: "../../../.tools", Progress: devnet.NewProgress(testWriter{t}, false)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Down)
+	t.Cleanup(func() { logTroubles(t, d) })
+	return d
+}
+
+func TestWholeSystem(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+	defer cancel()
+	d := up(ctx, t)
 	report, err := demo.Play(ctx, d)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, d.Logs())
@@ -53,7 +80,7 @@ func TestWholeSystem(t *testing.T) {
 	checkRows(t, report)
 	checkAttacks(t, report)
 	checkNoSecrets(t, d)
-	path := filepath.Join(dir, "report.json")
+	path := filepath.Join(t.TempDir(), "report.json")
 	if err := report.Write(path); err != nil {
 		t.Fatal(err)
 	}
@@ -66,31 +93,38 @@ func checkRows(t *testing.T, report *demo.Report) {
 	states := map[string]int{}
 	for _, row := range report.Rows {
 		states[row.State]++
-		if row.State == "confirmed" && (row.TxID == "" || len(row.Signers) != 2) {
-			t.Errorf("%s: expected a transaction signed by two, found %q by %v", row.Title, row.TxID, row.Signers)
+		if row.State == "confirmed" && (row.TxID == "" || len(row.Signers) != 2 && (len(row.Signers) != 3 || !slices.Contains(row.Signers, "vault-1"))) {
+			t.Errorf("%s: expected a transaction signed by two, or by two and the vault, found %q by %v", row.Title, row.TxID, row.Signers)
 		}
 		if row.State == "denied" && len(row.Refusals) == 0 {
 			t.Errorf("%s: expected a reason, found none", row.Title)
 		}
 	}
-	if states["confirmed"] != 14 || states["rejected"] != 1 || states["denied"] != 7 || states["failed"] != 1 || len(report.Rows) != 23 {
-		t.Errorf("expected 14 confirmed, 1 rejected, 7 denied, 1 failed under a freeze, found %v", states)
+	if states["confirmed"] != 19 || states["rejected"] != 1 || states["denied"] != 7 || states["failed"] != 1 || len(report.Rows) != 28 {
+		t.Errorf("expected 19 confirmed, 1 rejected, 7 denied, 1 failed under a freeze, found %v", states)
 	}
 	// One transaction more than withdrawals confirmed: the honest one among the attacks.
-	if len(report.Transactions) != 15 {
-		t.Errorf("expected 15 transactions, found %d", len(report.Transactions))
+	if len(report.Transactions) != 20 {
+		t.Errorf("expected 20 transactions, found %d", len(report.Transactions))
 	}
 }
 
 func checkAttacks(t *testing.T, report *demo.Report) {
 	t.Helper()
-	if len(report.Attacks) < 15 {
-		t.Errorf("expected at least 15 attacks, found %d", len(report.Attacks))
+	if len(report.Attacks) < 60 {
+		t.Errorf("expected at least 60 attacks, found %d", len(report.Attacks))
 	}
+	onDevices := 0
 	for _, a := range report.Attacks {
 		if len(a.Refusals) == 0 {
 			t.Errorf("%s: expected refusals, found none", a.Name)
 		}
+		if strings.HasPrefix(a.Name, "device asked ") || strings.HasPrefix(a.Name, "MPC key asked ") {
+			onDevices++
+		}
+	}
+	if onDevices < 9 {
+		t.Errorf("expected at least 9 attacks on wallets that a device guards, found %d", onDevices)
 	}
 }
 
@@ -119,8 +153,8 @@ func checkNoSecrets(t *testing.T, d *devnet.Devnet) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(secrets) != 4*2+6 {
-		t.Fatalf("expected 14 secrets, found %d", len(secrets))
+	if len(secrets) != 7*2+6 {
+		t.Fatalf("expected 20 secrets, found %d", len(secrets))
 	}
 	for name, text := range d.Texts() {
 		for _, s := range secrets {

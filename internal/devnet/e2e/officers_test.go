@@ -15,7 +15,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/strongroom/strongroom/internal/devnet"
 	"github.com/strongroom/strongroom/policy/approval"
 	"github.com/strongroom/strongroom/proto/canon"
 	pb "github.com/strongroom/strongroom/proto/strongroom/v1"
@@ -24,15 +23,10 @@ import (
 // TestOfficersAgainstCoordinator has somebody at the coordinator's place, with its key, talk to real signers, while officers take what
 // stops things to one signer only. The subtests follow each other on one devnet.
 func TestOfficersAgainstCoordinator(t *testing.T) {
-	bin := build(t)
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
-	d, err := devnet.Up(ctx, devnet.Options{Dir: t.TempDir(), Bin: bin, Tools: "../../../.tools", Progress: devnet.NewProgress(testWriter{t}, false)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Down()
-	t.Cleanup(func() { logTroubles(t, d) })
+	d := up(ctx, t)
 	if _, err := d.MakeKeys(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -68,13 +68,15 @@ func newWorld(t *testing.T, d *devnet.Devnet) *world {
 	w.chain = must(amendment.Open(encoded, canon.KindGenesis.Digest(encoded)))(t)
 	entries := must(genesis.ReadBook(must(os.ReadFile(d.Book()))(t), d.Charter.Genesis().Chains))(t)
 	w.build = hostile.Builder{Charter: w.chain.Current(), Book: must(book.Build(entries))(t), Client: w.signingKey(d.Clients[0]),
-		Officers: map[canon.Name]approval.Signer{}, Now: time.Now,
+		Officers: map[canon.Name]approval.Signer{}, Now: time.Now, Pool: d.Pools(),
 		Key: func(n canon.Name) (guard.GroupKey, bool) { k, ok := w.keys[n]; return k, ok }}
 	for _, n := range d.Nodes {
 		conn := w.dial(canon.Name(n.Name), d.CoordinatorKey())
 		w.names = append(w.names, canon.Name(n.Name))
 		w.signers[canon.Name(n.Name)], w.charter[canon.Name(n.Name)] = pb.NewSignerServiceClient(conn), pb.NewCharterServiceClient(conn)
 	}
+	// The vault acks nothing, but its token signs.
+	w.signers[canon.Name(d.Vault.Name)] = pb.NewSignerServiceClient(w.dial(canon.Name(d.Vault.Name), d.CoordinatorKey()))
 	for _, o := range d.Officers {
 		w.build.Officers[canon.Name(o.Name)] = w.signingKey(o)
 		w.devices[canon.Name(o.Name)] = w.device(canon.Name(o.Name))
@@ -84,6 +86,20 @@ func newWorld(t *testing.T, d *devnet.Devnet) *world {
 		w.keys[canon.Name(k.GetKey())] = guard.GroupKey{ID: canon.Name(k.GetKey()), Epoch: k.GetEpoch(), Public: [33]byte(k.GetPublicKey())}
 	}
 	return w
+}
+
+// cosigning returns a builder of withdrawals from wallets for which a token must sign, with the statements that the allocation rests on.
+func (w *world) cosigning() *hostile.Builder {
+	w.Helper()
+	b := w.build
+	b.Scheme, b.Prices = canon.SchemeCosign, w.prices()
+	for _, chain := range []canon.ChainID{w.d.BTC.Chain(), w.d.ETH.Chain()} {
+		for _, name := range w.names[:2] {
+			got := must(w.signers[name].StateBalances(w.Context(), &pb.StateBalancesRequest{Chain: string(chain)}))(w.T)
+			b.Balances = append(b.Balances, fromWire(got.GetBalances()))
+		}
+	}
+	return &b
 }
 
 // under returns the same world for a subtest.
@@ -364,12 +380,11 @@ func (w *world) pays(p *hostile.Paper) {
 	answers, errs := w.sign(evidence, certificate, 1, w.names[0], w.names[1])
 	w.granted("valid withdrawal", errs)
 	for _, r := range answers {
-		var sigs [][65]byte
-		var keys [][33]byte
+		var inputs []bitcoin.SignedInput
 		for i, s := range r.GetSignatures() {
-			sigs, keys = append(sigs, [65]byte(s)), append(keys, [33]byte(r.GetPublicKeys()[i]))
+			inputs = append(inputs, bitcoin.SignedInput{Keys: [][33]byte{[33]byte(r.GetPublicKeys()[i])}, Signatures: [][64]byte{[64]byte(s)}})
 		}
-		must(bitcoin.Finalise(p.Bitcoin, must(bitcoin.Prevouts(p.Bitcoin, p.Previous))(w.T), sigs, keys))(w.T)
+		must(bitcoin.Finalise(p.Bitcoin, must(bitcoin.Prevouts(p.Bitcoin, p.Previous))(w.T), inputs))(w.T)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/binary"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,8 +17,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/strongroom/strongroom/hsm/pkcs11"
-	"github.com/strongroom/strongroom/internal/config"
 	"github.com/strongroom/strongroom/internal/devnet/hostile"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
@@ -296,12 +293,12 @@ func (w *world) peerSlots() []slot {
 // asSigner connects to a signer with another signer's identity, which is in that one's token.
 func (w *world) asSigner(self, signer canon.Name) *grpc.ClientConn {
 	w.Helper()
-	n := w.d.Node(string(self))
-	w.Setenv(pkcs11.SoftHSMConf, n.Conf)
-	token := must(pkcs11.Open(w.Context(), pkcs11.Config{Module: must(pkcs11.FindModule())(w.T), TokenLabel: n.Name,
-		PIN: must(config.Secret(filepath.Join(n.Dir, "pin")))(w.T)}))(w.T)
+	token, done, err := w.d.OpenToken(w.Context(), w.d.Node(string(self)))
+	if err != nil {
+		w.Fatal(err)
+	}
 	w.Cleanup(func() {
-		if err := token.Close(); err != nil {
+		if err := done(); err != nil {
 			w.Error(err)
 		}
 	})

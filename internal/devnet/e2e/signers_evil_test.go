@@ -55,16 +55,9 @@ type betrayal struct {
 // betrays: one signer of four runs another binary, and its operator has the coordinator's key. A quorum of acks takes two honest ones, and
 // a signature an honest participant.
 func (w *world) betrays() {
-	program := filepath.Join(w.TempDir(), "evil")
-	cmd := exec.Command("go", "build", "-o", program, "./internal/devnet/evil")
-	cmd.Dir = "../../.."
-	if out, err := cmd.CombinedOutput(); err != nil {
-		w.Fatalf("go build: %v\n%s", err, out)
-	}
-	evil, honest := w.names[3], w.names[:3]
-	w.replace(evil, program)
+	b := w.betrayed()
+	evil, honest := b.evil, b.honest
 	nothing := w.unsigned(honest...)
-	b := &betrayal{world: w, evil: evil, honest: honest}
 	b.forges()
 	b.swaps(honest[0])
 	b.conceals()
@@ -79,6 +72,20 @@ func (w *world) betrays() {
 		w.completed(paper, r)
 	}
 	w.pays(must(w.paper(small))(w.T))
+}
+
+// betrayed puts an evil signer in the place of the last.
+func (w *world) betrayed() *betrayal {
+	w.Helper()
+	program := filepath.Join(w.TempDir(), "evil")
+	cmd := exec.Command("go", "build", "-o", program, "./internal/devnet/evil")
+	cmd.Dir = "../../.."
+	if out, err := cmd.CombinedOutput(); err != nil {
+		w.Fatalf("go build: %v\n%s", err, out)
+	}
+	b := &betrayal{world: w, evil: w.names[3], honest: w.names[:3]}
+	w.replace(b.evil, program)
+	return b
 }
 
 // thefts returns withdrawals that the others must refuse, and what their refusals name.

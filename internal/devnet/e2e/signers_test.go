@@ -30,15 +30,10 @@ import (
 // TestSignersAgainstCoordinator has somebody at the coordinator's place, with its key, tell real signers different stories, send them what
 // is no document, and at last work together with one of them. The subtests follow each other on one devnet; the last ones leave a signer dead.
 func TestSignersAgainstCoordinator(t *testing.T) {
-	bin := build(t)
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
-	d, err := devnet.Up(ctx, devnet.Options{Dir: t.TempDir(), Bin: bin, Tools: "../../../.tools", Progress: devnet.NewProgress(testWriter{t}, false)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Down()
-	t.Cleanup(func() { logTroubles(t, d) })
+	d := up(ctx, t)
 	if _, err := d.MakeKeys(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -218,10 +213,9 @@ func (w *world) silent(attack string, questions map[canon.Name]question, errs ma
 // completed puts the answer's signatures into the transaction and has the rules of the chain check it.
 func (w *world) completed(p *hostile.Paper, r *pb.SignResponse) *wire.MsgTx {
 	w.Helper()
-	var sigs [][65]byte
-	var keys [][33]byte
+	var inputs []bitcoin.SignedInput
 	for i, s := range r.GetSignatures() {
-		sigs, keys = append(sigs, [65]byte(s)), append(keys, [33]byte(r.GetPublicKeys()[i]))
+		inputs = append(inputs, bitcoin.SignedInput{Keys: [][33]byte{[33]byte(r.GetPublicKeys()[i])}, Signatures: [][64]byte{[64]byte(s)}})
 	}
-	return must(bitcoin.Finalise(p.Bitcoin, must(bitcoin.Prevouts(p.Bitcoin, p.Previous))(w.T), sigs, keys))(w.T)
+	return must(bitcoin.Finalise(p.Bitcoin, must(bitcoin.Prevouts(p.Bitcoin, p.Previous))(w.T), inputs))(w.T)
 }

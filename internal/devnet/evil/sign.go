@@ -17,6 +17,7 @@ import (
 	pb "github.com/strongroom/strongroom/proto/strongroom/v1"
 	"github.com/strongroom/strongroom/wallets"
 	"github.com/strongroom/strongroom/wallets/bitcoin"
+	"github.com/strongroom/strongroom/wallets/ethereum"
 )
 
 // Sign begins the session that an honest signer would begin if it accepted the certificate and the evidence, and goes through all rounds.
@@ -75,7 +76,7 @@ func (n *node) session(r *pb.SignRequest, certificate canon.Certificate, reserva
 	return transport.SessionID(id), err
 }
 
-// inputs works out what is to be signed, and by which child keys, for whatever Bitcoin transaction the evidence has.
+// inputs works out what is to be signed, and by which child keys, for whatever transaction the evidence has.
 func (n *node) inputs(evidence []byte, own *share.Share) ([]mpc.Input, [][]byte, error) {
 	var e canon.Evidence
 	var intent canon.Intent
@@ -89,15 +90,7 @@ func (n *node) inputs(evidence []byte, own *share.Share) ([]mpc.Input, [][]byte,
 	if err := canon.Decode(intent.Request.Document, &request); err != nil {
 		return nil, nil, err
 	}
-	tx, err := bitcoin.Parse(e.Transaction)
-	if err != nil {
-		return nil, nil, err
-	}
-	prevouts, err := bitcoin.Prevouts(tx, e.Previous)
-	if err != nil {
-		return nil, nil, err
-	}
-	digests, err := bitcoin.Digests(tx, prevouts)
+	digests, err := n.digests(request.Chain, e)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -114,6 +107,22 @@ func (n *node) inputs(evidence []byte, own *share.Share) ([]mpc.Input, [][]byte,
 		inputs, publics = append(inputs, mpc.Input{Digest: mint(digest), Tweak: child.Tweak}), append(publics, child.Public[:])
 	}
 	return inputs, publics, nil
+}
+
+// digests are what the keys of the inputs sign, on EVM chains the one of the sender.
+func (n *node) digests(on canon.ChainID, e canon.Evidence) ([][32]byte, error) {
+	if chain, _ := n.charter.Chain(on); chain.Kind == canon.EVM {
+		return [][32]byte{ethereum.Digest(e.Transaction)}, nil
+	}
+	tx, err := bitcoin.Parse(e.Transaction)
+	if err != nil {
+		return nil, err
+	}
+	prevouts, err := bitcoin.Prevouts(tx, e.Previous)
+	if err != nil {
+		return nil, err
+	}
+	return bitcoin.Digests(tx, prevouts, nil)
 }
 
 func (n *node) child(request canon.Request, path canon.OwnPath, own *share.Share) (wallets.Child, error) {

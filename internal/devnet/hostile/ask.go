@@ -115,6 +115,30 @@ func (c *Coordinator) sign(ctx context.Context, names []canon.Name, threshold in
 	})
 }
 
+// signAttested asks signers of the MPC key to sign what devices attest to, or what they are said to attest to.
+func (c *Coordinator) signAttested(ctx context.Context, names []canon.Name, threshold int, q Question, certificate []byte, attestations ...canon.Signed) map[canon.Name]answer[*pb.SignResponse] {
+	c.attempts++
+	attempt := c.attempts
+	var said []*pb.Signed
+	for _, a := range attestations {
+		said = append(said, &pb.Signed{Document: a.Document, Scheme: uint32(a.Scheme), Signature: a.Signature})
+	}
+	return ask(ctx, names, longCall, func(ctx context.Context, name canon.Name) (*pb.SignResponse, error) {
+		return c.signers[name].Sign(ctx, &pb.SignRequest{
+			Evidence: q.Evidence, Certificate: certificate, Participants: c.partners(name, threshold), Attempt: attempt, Attestations: said,
+		})
+	})
+}
+
+// cosign asks a device to sign.
+func (c *Coordinator) cosign(ctx context.Context, device canon.Name, evidence, certificate []byte) map[canon.Name]answer[*pb.CosignResponse] {
+	c.attempts++
+	attempt := c.attempts
+	return ask(ctx, []canon.Name{device}, longCall, func(ctx context.Context, name canon.Name) (*pb.CosignResponse, error) {
+		return c.signers[name].Cosign(ctx, &pb.CosignRequest{Evidence: evidence, Certificate: certificate, Attempt: attempt})
+	})
+}
+
 // partners returns the signers with which this one would sign: threshold neighbours, the same for all of them.
 func (c *Coordinator) partners(name canon.Name, threshold int) []string {
 	i := slices.Index(c.names, name)

@@ -1,6 +1,7 @@
 package hostile
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/hex"
@@ -19,6 +20,7 @@ import (
 	"github.com/strongroom/strongroom/policy/charter"
 	"github.com/strongroom/strongroom/policy/guard"
 	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/wallets/keyset"
 )
 
 // Builder puts papers together. The people in it are honest: the client signs requests, the officers approve intents.
@@ -28,7 +30,13 @@ type Builder struct {
 	Client   approval.Signer
 	Officers map[canon.Name]approval.Signer
 	Key      func(canon.Name) (guard.GroupKey, bool)
-	Now      func() time.Time
+	// Pool finds the lists of keys in tokens; nil where no wallet has one.
+	Pool func(canon.Digest) (*keyset.Pool, error)
+	Now  func() time.Time
+	// Scheme is that of the wallets that papers spend from; zero stands for mpc.
+	Scheme canon.WalletScheme
+	// Balances and Prices are what signers and authorities truly state, for papers about which the charter's allocation is asked; may be empty.
+	Balances, Prices []canon.Signed
 	// Stating holds the keys of authorities and signers that state facts, each honestly; nil where nobody does.
 	Stating map[canon.Name]ed25519.PrivateKey
 	// Desk is a treasury desk; nil where there is none.
@@ -69,14 +77,14 @@ func (b *Builder) owner() (canon.Client, canon.PublicKey, error) {
 	return client, key, nil
 }
 
-// source returns the first MPC wallet of that chain, hot or warm, that holds an account of the client, and the account.
+// source returns the first wallet of that chain and the builder's scheme, hot or warm, that holds an account of the client, and the account.
 func (b *Builder) source(chain canon.ChainID) (canon.Wallet, canon.Account, error) {
 	client, _, err := b.owner()
 	if err != nil {
 		return canon.Wallet{}, canon.Account{}, err
 	}
 	for _, w := range b.Charter.Genesis().Wallets {
-		if w.Chain != chain || w.Scheme != canon.SchemeMPC || w.Tier == canon.Cold {
+		if w.Chain != chain || w.Scheme != cmp.Or(b.Scheme, canon.SchemeMPC) || w.Tier == canon.Cold {
 			continue
 		}
 		for _, name := range w.Accounts {
@@ -137,13 +145,38 @@ func (b *Builder) Request(asset canon.AssetID) (canon.Request, *canon.Rule, erro
 
 // raise doubles the amount until the rules ask officers. It starts above what any node takes for dust.
 func (b *Builder) raise(r *canon.Request) (*canon.Rule, error) {
+	facts := policy.Facts{Request: r}
+	var err, last error
+	if facts.Balances, err = decoded[canon.Balances](b.Balances); err != nil {
+		return nil, err
+	}
+	if facts.Prices, err = decoded[canon.Price](b.Prices); err != nil {
+		return nil, err
+	}
 	for n := big.NewInt(10_000); n.BitLen() <= 128; n.Lsh(n, 1) {
 		r.Outputs[0].Amount = canon.Amount(n.Bytes())
-		if v := policy.Decide(b.Charter, policy.Facts{Request: r, Destinations: b.destinations(r)}); v.Action == canon.ActionApprove {
+		facts.Destinations = b.destinations(r)
+		v := policy.Decide(b.Charter, facts)
+		if v.Action == canon.ActionApprove {
 			return v.Rule, nil
 		}
+		last = v.Explanation
 	}
-	return nil, fmt.Errorf("rules: expected one that asks officers about %s, found none", r.Outputs[0].Asset)
+	return nil, fmt.Errorf("rules: expected one that asks officers about %s, found none: %w", r.Outputs[0].Asset, last)
+}
+
+// decoded reads the documents of statements.
+func decoded[D any, P interface {
+	*D
+	canon.Document
+}](list []canon.Signed) ([]D, error) {
+	out := make([]D, len(list))
+	for i, s := range list {
+		if err := canon.Decode(s.Document, P(&out[i])); err != nil {
+			return nil, fmt.Errorf("statements: %w", err)
+		}
+	}
+	return out, nil
 }
 
 // Sign has a client's key sign the request.
@@ -175,7 +208,11 @@ func (b *Builder) Paper(asset canon.AssetID) (*Paper, error) {
 			Organisation: r.Organisation, Withdrawal: r.WithdrawalID(), Request: signed, Rule: rule.Name, Quorum: rule.Quorum,
 			CharterNumber: b.Charter.Number(), Charter: b.Charter.Digest(), Mode: canon.Template, FeeCap: r.FeeCap,
 			NotAfter: min(r.NotAfter, r.NotBefore+canon.Time(rule.Expiry), b.Charter.Genesis().NotAfter), Destinations: b.destinations(&r),
+			Balances: b.Balances, Prices: b.Prices,
 		},
+	}
+	if len(b.Balances)+len(b.Prices) > 0 {
+		p.Intent.At = b.now()
 	}
 	return p, b.Approve(p)
 }

@@ -100,7 +100,7 @@ func (b *Builder) called(base *Paper, wallet canon.Wallet, call canon.Call) (*Pa
 // carry gives the paper the transaction of its call, and the proofs for addresses of the book that it names.
 func (b *Builder) carry(p *Paper, wallet canon.Wallet) error {
 	account, _ := b.Charter.Account(p.Request.Account)
-	child, err := b.derive(wallet, account, wallets.BranchReceive, 0)
+	spot, err := b.spot(wallet, account, wallets.BranchReceive, 0)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (b *Builder) carry(p *Paper, wallet canon.Wallet) error {
 	p.EVM.FeeCap = smaller(p.EVM.FeeCap, p.gasPrice(callGas))
 	p.EVM.Tip = smaller(p.EVM.Tip, p.EVM.FeeCap)
 	p.EVM.Nonce = max(p.EVM.Nonce, wallet.StartNonce)
-	p.Sender, p.Payload = ethereum.AddressOf(child.Public), nil
+	p.Sender, p.Payload = [20]byte(spot.Address), nil
 	p.Inputs = []canon.OwnPath{{Account: account.Name}}
 	p.Addresses = nil
 	m, err := policy.CallOf(b.Charter, &p.Request)

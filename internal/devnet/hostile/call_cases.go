@@ -207,7 +207,7 @@ func (b *Builder) alteredCall(p Papers) ([]Case, error) {
 		out = append(out, altered(fmt.Sprintf("call: argument %d changed after the approvals", i+1), field, p.Call, func(q *Paper) { flip(q, 4+32*i+31) }))
 	}
 	for _, w := range b.Charter.Genesis().Wallets {
-		if w.Tier != canon.Cold || w.Chain != p.Call.Request.Chain || w.Scheme != canon.SchemeMPC || !slices.Contains(w.Accounts, p.Call.Request.Account) {
+		if w.Tier != canon.Cold || w.Chain != p.Call.Request.Chain || !slices.Contains(w.Accounts, p.Call.Request.Account) {
 			continue
 		}
 		q, err := b.called(p.Token, w, *p.Call.Request.Call)

@@ -127,6 +127,7 @@ func (r *run) certified(ctx context.Context) error {
 	if err := r.signOnce(ctx, p, q, certificate); err != nil {
 		return err
 	}
+	r.signed.evidence, r.signed.certificate = q.Evidence, certificate
 	rest := r.names[r.threshold:]
 	if err := r.refuseSign(ctx, reused+", after the payment was signed", "reservation.transactions", rest, evidence, certificate); err != nil {
 		return err
@@ -215,15 +216,14 @@ func (r *run) complete(p *Paper, response *pb.SignResponse) (*Payment, error) {
 	if err != nil {
 		return nil, err
 	}
-	var sigs [][65]byte
-	var publics [][33]byte
+	var inputs []bitcoin.SignedInput
 	for i, s := range response.GetSignatures() {
 		if len(s) != 65 || i >= len(response.GetPublicKeys()) || len(response.GetPublicKeys()[i]) != 33 {
 			return nil, fmt.Errorf("signatures[%d]: expected 65 bytes and a key of 33, found %d bytes", i, len(s))
 		}
-		sigs, publics = append(sigs, [65]byte(s)), append(publics, [33]byte(response.GetPublicKeys()[i]))
+		inputs = append(inputs, bitcoin.SignedInput{Keys: [][33]byte{[33]byte(response.GetPublicKeys()[i])}, Signatures: [][64]byte{[64]byte(s)}})
 	}
-	signed, err := bitcoin.Finalise(p.Bitcoin, prevouts, sigs, publics)
+	signed, err := bitcoin.Finalise(p.Bitcoin, prevouts, inputs)
 	if err != nil {
 		return nil, err
 	}

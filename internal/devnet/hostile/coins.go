@@ -15,6 +15,7 @@ import (
 	"github.com/strongroom/strongroom/wallets"
 	"github.com/strongroom/strongroom/wallets/bitcoin"
 	"github.com/strongroom/strongroom/wallets/chain"
+	"github.com/strongroom/strongroom/wallets/keyset"
 )
 
 const (
@@ -24,8 +25,19 @@ const (
 	maturity = 100
 )
 
-// place is where the key of a script lies.
-type place struct{ branch, index uint64 }
+// place is where a script lies in the account, and what it is made of.
+type place struct {
+	branch, index uint64
+	keyset.Spot
+}
+
+// signatures returns how many signatures it takes to spend from the place.
+func (p place) signatures() int {
+	if p.MPC {
+		return p.Needed + 1
+	}
+	return p.Needed
+}
 
 // coins returns what the account has unspent and final on the chain, each of at least least satoshis, smallest first.
 func (b *Builder) coins(ctx context.Context, node chain.Bitcoin, least int64, avoid []wire.OutPoint) ([]bitcoin.Coin, error) {
@@ -57,7 +69,7 @@ func (b *Builder) coins(ctx context.Context, node chain.Bitcoin, least int64, av
 			return nil, err
 		}
 		at := scripts[string(c.PkScript)]
-		out = append(out, bitcoin.Coin{Outpoint: c.OutPoint, Value: c.Value, Script: c.PkScript, Previous: previous, Account: account.Name, Branch: at.branch, Index: at.index})
+		out = append(out, bitcoin.Coin{Outpoint: c.OutPoint, Value: c.Value, Script: c.PkScript, Witness: at.Witness, Needed: at.signatures(), Previous: previous, Account: account.Name, Branch: at.branch, Index: at.index})
 	}
 	slices.SortFunc(out, func(a, b bitcoin.Coin) int {
 		return cmp.Or(cmp.Compare(a.Value, b.Value), slices.Compare(a.Outpoint.Hash[:], b.Outpoint.Hash[:]), cmp.Compare(a.Outpoint.Index, b.Outpoint.Index))
@@ -70,11 +82,11 @@ func (b *Builder) scripts(wallet canon.Wallet, account canon.Account) (map[strin
 	out := map[string]place{}
 	for _, branch := range []uint64{wallets.BranchReceive, wallets.BranchChange} {
 		for index := range uint64(firstIndices) {
-			script, err := b.script(wallet, account, branch, index)
+			spot, err := b.spot(wallet, account, branch, index)
 			if err != nil {
 				return nil, err
 			}
-			out[string(script)] = place{branch, index}
+			out[string(spot.Address)] = place{branch, index, spot}
 		}
 	}
 	return out, nil

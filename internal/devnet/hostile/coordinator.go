@@ -22,6 +22,7 @@ import (
 	"github.com/strongroom/strongroom/proto/rpc"
 	pb "github.com/strongroom/strongroom/proto/strongroom/v1"
 	"github.com/strongroom/strongroom/wallets/chain"
+	"github.com/strongroom/strongroom/wallets/keyset"
 )
 
 // Config is what a compromised coordinator has, and the honest people whose signatures it misuses.
@@ -29,7 +30,9 @@ type Config struct {
 	Charter *charter.Charter
 	Book    *book.Tree
 	TLS     tls.Certificate       // the coordinator's
-	Signers map[canon.Name]string // addresses of all signers of the charter
+	Signers map[canon.Name]string // addresses of the roster's signers, and of others whose tokens sign
+	// Pool finds the lists of keys in tokens; nil where no wallet has one.
+	Pool    func(canon.Digest) (*keyset.Pool, error)
 	Bitcoin chain.Bitcoin
 	EVM     chain.EVM
 	Client  approval.Signer
@@ -37,6 +40,8 @@ type Config struct {
 	// are left out.
 	Stating map[canon.Name]ed25519.PrivateKey
 	Desk    approval.Signer
+	// Prices asks the authorities that the charter takes prices from; nil where it takes none.
+	Prices func(context.Context) ([]canon.Signed, error)
 	// Officers approve; there must be enough of them for the rule's quorum.
 	Officers map[canon.Name]approval.Signer
 	// Devices are TLS identities of some of these officers. One of them rejects an intent and tells the signers himself.
@@ -69,7 +74,7 @@ type Payment struct {
 type Coordinator struct {
 	Builder
 	config      Config
-	names       []canon.Name // of all signers, sorted
+	names       []canon.Name // of the roster's signers, sorted
 	signers     map[canon.Name]pb.SignerServiceClient
 	connections []*grpc.ClientConn
 	keys        map[canon.Name]guard.GroupKey
@@ -82,17 +87,19 @@ func New(ctx context.Context, config Config) (*Coordinator, error) {
 		return nil, fmt.Errorf("hostile coordinator: %w", err)
 	}
 	c := &Coordinator{
-		config: config, names: slices.Sorted(maps.Keys(config.Signers)), signers: map[canon.Name]pb.SignerServiceClient{},
-		keys: map[canon.Name]guard.GroupKey{},
+		config: config, signers: map[canon.Name]pb.SignerServiceClient{}, keys: map[canon.Name]guard.GroupKey{},
 	}
-	c.Builder = Builder{Charter: config.Charter, Book: config.Book, Client: config.Client, Officers: config.Officers, Now: time.Now, Stating: config.Stating, Desk: config.Desk,
+	c.Builder = Builder{Charter: config.Charter, Book: config.Book, Client: config.Client, Officers: config.Officers, Pool: config.Pool, Now: time.Now, Stating: config.Stating, Desk: config.Desk,
 		Key: func(n canon.Name) (guard.GroupKey, bool) { k, ok := c.keys[n]; return k, ok }}
-	for _, name := range c.names {
+	for _, name := range slices.Sorted(maps.Keys(config.Signers)) {
 		conn, err := c.dial(name, config.TLS)
 		if err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
 		c.signers[name] = pb.NewSignerServiceClient(conn)
+		if member, _ := config.Charter.Signer(name); member.Ledger {
+			c.names = append(c.names, name)
+		}
 	}
 	if err := c.learnKeys(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("hostile coordinator: %w", err), c.Close())
@@ -105,12 +112,14 @@ func (c *Config) check() error {
 		return errors.New("configuration: expected charter, book, chains and client, found fewer")
 	}
 	for _, s := range c.Charter.Genesis().Signers {
-		if c.Signers[s.Name] == "" {
+		if s.Ledger && c.Signers[s.Name] == "" {
 			return fmt.Errorf("signers: expected the address of %s, found none", s.Name)
 		}
 	}
-	if n := len(c.Charter.Genesis().Signers); len(c.Signers) != n {
-		return fmt.Errorf("signers: expected the charter's %d, found %d", n, len(c.Signers))
+	for name := range c.Signers {
+		if _, ok := c.Charter.Signer(name); !ok {
+			return fmt.Errorf("signers: expected those of the charter, found %s", name)
+		}
 	}
 	if len(c.Devices) == 0 {
 		return errors.New("devices: expected that of one officer at least, found none")

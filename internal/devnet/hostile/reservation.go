@@ -5,6 +5,7 @@ import (
 
 	"github.com/strongroom/strongroom/policy"
 	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/wallets/keyset"
 )
 
 // Reservation returns what a coordinator asks signers to record for the paper. It says what the paper says, so that an altered
@@ -26,9 +27,11 @@ func (b *Builder) Reservation(p *Paper) (canon.Reservation, error) {
 	if !ok {
 		return canon.Reservation{}, fmt.Errorf("wallet: expected one of the charter, found %s", p.Request.Wallet)
 	}
-	key, ok := b.Key(wallet.Key)
-	if !ok {
-		return canon.Reservation{}, fmt.Errorf("key: expected the public key of %s, found none", wallet.Key)
+	var key keyset.GroupKey // none for scheme hsm
+	if wallet.Key != "" {
+		if key, ok = b.Key(wallet.Key); !ok {
+			return canon.Reservation{}, fmt.Errorf("key: expected the public key of %s, found none", wallet.Key)
+		}
 	}
 	coin, _ := b.Charter.NativeAsset(p.Request.Chain)
 	asset := coin.ID // of a contract call

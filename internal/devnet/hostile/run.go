@@ -24,6 +24,8 @@ type run struct {
 	rate      int64
 	threshold int
 	attacks   []Attack
+	// signed is what certified had signed, from a wallet of the MPC key alone.
+	signed struct{ evidence, certificate []byte }
 }
 
 // Run carries out every attack, in order, and returns what came of them. It needs three coins of the client's account, deep enough and
@@ -41,6 +43,7 @@ func (c *Coordinator) Run(ctx context.Context, progress func(string)) ([]Attack,
 		func() error { return r.rejected(ctx) },
 		func() error { return r.split(ctx) },
 		func() error { return r.certified(ctx) },
+		func() error { return r.guarded(ctx) },
 	} {
 		if err := step(); err != nil {
 			return r.attacks, fmt.Errorf("hostile coordinator: %w", err)

@@ -12,7 +12,6 @@ import (
 	"github.com/strongroom/strongroom/policy"
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/wallets"
-	"github.com/strongroom/strongroom/wallets/ethereum"
 )
 
 // facts returns what an honest service gathers about a request that is not signed yet: the groups of its addresses, and what everybody whose key
@@ -145,13 +144,13 @@ func (b *Builder) Moved(base *Paper) (*Paper, error) {
 		if w.Chain != base.Request.Chain || w.Name == base.Request.Wallet || !slices.Contains(w.Accounts, account.Name) {
 			continue
 		}
-		child, err := b.derive(w, account, wallets.BranchReceive, 0)
+		spot, err := b.spot(w, account, wallets.BranchReceive, 0)
 		if err != nil {
 			return nil, err
 		}
-		to := ethereum.AddressOf(child.Public)
+		to := spot.Address
 		p := base.Clone()
-		p.Request.Outputs[0].Address, p.Request.Outputs[0].Own = to[:], &canon.OwnAddress{Wallet: w.Name}
+		p.Request.Outputs[0].Address, p.Request.Outputs[0].Own = to, &canon.OwnAddress{Wallet: w.Name}
 		f, err := b.facts(&p.Intent, &p.Request)
 		if err != nil {
 			return nil, err
@@ -189,13 +188,13 @@ func (b *Builder) settle(p *Paper) error {
 func (b *Builder) carryOut(p *Paper) error {
 	wallet, _ := b.Charter.Wallet(p.Request.Wallet)
 	account, _ := b.Charter.Account(p.Request.Account)
-	child, err := b.derive(wallet, account, wallets.BranchReceive, 0)
+	spot, err := b.spot(wallet, account, wallets.BranchReceive, 0)
 	if err != nil {
 		return err
 	}
 	out := p.Request.Outputs[0]
 	p.EVM.To, p.EVM.Value, p.EVM.Nonce = [20]byte(out.Address), out.Amount.Int(), wallet.StartNonce
-	p.Sender, p.Inputs, p.Addresses = ethereum.AddressOf(child.Public), []canon.OwnPath{{Account: account.Name}}, nil
+	p.Sender, p.Inputs, p.Addresses = [20]byte(spot.Address), []canon.OwnPath{{Account: account.Name}}, nil
 	if proof, ok := b.Book.Prove(p.Request.Chain, out.Address, p.Request.Client); ok && out.Own == nil {
 		p.Addresses = []canon.BookProof{proof}
 	}

@@ -3,7 +3,6 @@ package hostile
 import (
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/wallets"
-	"github.com/strongroom/strongroom/wallets/ethereum"
 )
 
 // misstated changes, leaves out and invents what the rules of a payment read. Officers approve it as it then is: they see what the intent says.
@@ -137,11 +136,11 @@ func (b *Builder) misplaced(p Papers) ([]Case, error) {
 	if err != nil {
 		return nil, err
 	}
-	child, err := b.derive(wallet, other, wallets.BranchReceive, 0)
+	spot, err := b.spot(wallet, other, wallets.BranchReceive, 0)
 	if err != nil {
 		return nil, err
 	}
-	others := ethereum.AddressOf(child.Public)
+	others := spot.Address
 	var out []Case
 	for _, c := range []struct {
 		name, field string
@@ -149,7 +148,7 @@ func (b *Builder) misplaced(p Papers) ([]Case, error) {
 		change      func(*Paper) error
 	}{
 		{"to a stranger's address, said to be the account's own", "outputs[0].address", stranger[:], nil},
-		{"to another account's address, said to be the account's own", "outputs[0].address", others[:], nil},
+		{"to another account's address, said to be the account's own", "outputs[0].address", others, nil},
 		{"on the word of one signer", "balances", nil, func(q *Paper) error { q.Intent.Balances = q.Intent.Balances[:1]; return nil }},
 		{"on the word of nobody", "balances", nil, func(q *Paper) error { q.Intent.Balances = nil; return nil }},
 		{"which one signer says is too hot already", "hot wallets", nil, b.liar},

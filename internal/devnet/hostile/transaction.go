@@ -13,31 +13,33 @@ import (
 	"github.com/strongroom/strongroom/wallets/bitcoin"
 	"github.com/strongroom/strongroom/wallets/chain"
 	"github.com/strongroom/strongroom/wallets/ethereum"
+	"github.com/strongroom/strongroom/wallets/keyset"
 )
 
-// derive returns the key at a place of a wallet.
-func (b *Builder) derive(wallet canon.Wallet, account canon.Account, branch, index uint64) (wallets.Child, error) {
+// spot returns what an address of a wallet is made of.
+func (b *Builder) spot(wallet canon.Wallet, account canon.Account, branch, index uint64) (keyset.Spot, error) {
 	on, ok := b.Charter.Chain(wallet.Chain)
 	if !ok {
-		return wallets.Child{}, fmt.Errorf("chain: expected one of the charter, found %s", wallet.Chain)
+		return keyset.Spot{}, fmt.Errorf("chain: expected one of the charter, found %s", wallet.Chain)
 	}
-	key, ok := b.Key(wallet.Key)
-	if !ok {
-		return wallets.Child{}, fmt.Errorf("key: expected the public key of %s, found none", wallet.Key)
+	set := keyset.Set{Organisation: b.Charter.Organisation(), Chain: on, Wallet: wallet}
+	if wallet.Scheme != canon.SchemeHSM {
+		if set.Group, ok = b.Key(wallet.Key); !ok {
+			return keyset.Spot{}, fmt.Errorf("key: expected the public key of %s, found none", wallet.Key)
+		}
 	}
-	path, err := wallets.NewPath(on.CoinType, wallet.Number, account.Number, branch, index)
-	if err != nil {
-		return wallets.Child{}, err
+	if len(wallet.Pool) == len(canon.Digest{}) && b.Pool != nil {
+		var err error
+		if set.Pool, err = b.Pool(canon.Digest(wallet.Pool)); err != nil {
+			return keyset.Spot{}, err
+		}
 	}
-	return wallets.Derive(key.Public, wallets.ChainCode(b.Charter.Organisation(), key.ID, key.Public), path)
+	return set.At(account, branch, index)
 }
 
 func (b *Builder) script(wallet canon.Wallet, account canon.Account, branch, index uint64) ([]byte, error) {
-	child, err := b.derive(wallet, account, branch, index)
-	if err != nil {
-		return nil, err
-	}
-	return bitcoin.ScriptP2WPKH(child.Public), nil
+	spot, err := b.spot(wallet, account, branch, index)
+	return spot.Address, err
 }
 
 // Spend gives the paper a transaction that spends one coin, with change on the account's change branch. rate is in satoshis per 1000
@@ -79,11 +81,11 @@ func (b *Builder) sender(chain canon.ChainID) (canon.Wallet, canon.Account, [20]
 	if err != nil {
 		return wallet, account, [20]byte{}, err
 	}
-	child, err := b.derive(wallet, account, wallets.BranchReceive, 0)
+	spot, err := b.spot(wallet, account, wallets.BranchReceive, 0)
 	if err != nil {
 		return wallet, account, [20]byte{}, err
 	}
-	return wallet, account, ethereum.AddressOf(child.Public), nil
+	return wallet, account, [20]byte(spot.Address), nil
 }
 
 // tokenGas is enough for any transfer of a plain ERC-20 token.
@@ -134,7 +136,7 @@ func (b *Builder) Check(p *Paper) (*guard.Signable, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := guard.View{Charter: b.Charter, Book: book.Begin(b.Charter).Required(0, 0), Now: b.Now(), Key: b.Key}
+	v := guard.View{Charter: b.Charter, Book: book.Begin(b.Charter).Required(0, 0), Now: b.Now(), Key: b.Key, Pool: b.Pool}
 	s, err := guard.Check(q.Evidence, v)
 	if err != nil {
 		return nil, err

@@ -5,16 +5,18 @@ import * as scure from '@scure/btc-signer';
 import * as bitcoinjs from 'bitcoinjs-lib';
 import { amount, equal, fields, hex, list } from './report.mjs';
 
+bitcoinjs.initEccLib(ecc); // without which it reads no P2TR address
 const SIGHASH_ALL = 1;
-const networks = {
+export const networks = {
   'bip122:000000000019d6689c085ae165831e93': bitcoinjs.networks.bitcoin,
   'bip122:000000000933ea01ad0ee984209779ba': bitcoinjs.networks.testnet,
   'bip122:0f9188f13cb7b2c71f2a335e3a4fc328': bitcoinjs.networks.regtest,
 };
 const toHex = (b) => Buffer.from(b).toString('hex');
 
-// Each library answers with the same shape: txid, outputs as {script, amount}, and per input the witness key and a function
-// that says whether the signature is good for a previous output. They share no code but the JavaScript engine.
+// Each library answers with the same shape: txid, outputs as {script, amount}, and per input the witness, the output script of a key,
+// what a witness script says (multi: its output script, how many of which keys), and a function that says whether the signature is good
+// for a previous output. They share no code but the JavaScript engine.
 export const libraries = {
   'bitcoinjs-lib': (raw) => {
     const tx = bitcoinjs.Transaction.fromHex(raw);
@@ -27,9 +29,13 @@ export const libraries = {
         scriptSig: toHex(input.script),
         witness: input.witness.map(toHex),
         scriptOf: (key) => toHex(bitcoinjs.payments.p2wpkh({ pubkey: key }).output),
-        verify: (key, signature, value) => {
+        multi: (script) => {
+          const redeem = bitcoinjs.payments.p2ms({ output: script });
+          return { script: toHex(bitcoinjs.payments.p2wsh({ redeem }).output), needed: redeem.m, keys: redeem.pubkeys.map(toHex) };
+        },
+        verify: (key, signature, value, witnessScript) => {
           const { signature: rs, hashType } = bitcoinjs.script.signature.decode(signature);
-          const code = bitcoinjs.payments.p2pkh({ pubkey: key }).output;
+          const code = witnessScript ?? bitcoinjs.payments.p2pkh({ pubkey: key }).output;
           return hashType === SIGHASH_ALL && ecc.verify(tx.hashForWitnessV0(i, code, value, hashType), key, rs, true);
         },
       })),
@@ -46,9 +52,14 @@ export const libraries = {
         scriptSig: toHex(input.finalScriptSig ?? []),
         witness: (input.finalScriptWitness ?? []).map(toHex),
         scriptOf: (key) => toHex(scure.p2wpkh(key).script),
-        verify: (key, signature, value) => {
+        multi: (script) => {
+          const { type, m, pubkeys } = scure.OutScript.decode(script);
+          if (type !== 'ms') throw new Error(`expected a script of several keys, found ${type}`);
+          return { script: toHex(scure.p2wsh(scure.p2ms(m, pubkeys)).script), needed: m, keys: pubkeys.map(toHex) };
+        },
+        verify: (key, signature, value, witnessScript) => {
           const hashType = signature.at(-1);
-          const digest = tx.preimageWitnessV0(i, scure.p2pkh(key).script, hashType, value);
+          const digest = tx.preimageWitnessV0(i, witnessScript ?? scure.p2pkh(key).script, hashType, value);
           const options = { prehash: false, format: 'der', lowS: true };
           return hashType === SIGHASH_ALL && secp256k1.verify(signature.slice(0, -1), digest, key, options);
         },
@@ -89,18 +100,49 @@ function compare(t, found) {
   found.inputs.forEach((input, i) => checkInput(t.inputs[i], input, `input ${i}`));
 }
 
-// checkInput: P2WPKH, the key that the report names, and a signature over this transaction and this value (BIP-143), low-S.
+// checkInput: P2WPKH, the key that the report names, and a signature over this transaction and this value (BIP-143), low-S; or P2WSH, the
+// witness script that the report names, and as many such signatures as it asks for.
 function checkInput(wanted, found, what) {
+  equal(`${what}: scriptSig`, '', found.scriptSig);
+  if (wanted.witnessScript !== undefined) {
+    checkMulti(wanted, found, what);
+    return;
+  }
   const key = Buffer.from(hex(wanted.publicKey, `${what}: public key`), 'hex');
   equal(`${what}: script`, wanted.script, found.scriptOf(key));
-  equal(`${what}: scriptSig`, '', found.scriptSig);
   equal(`${what}: witness elements`, 2, found.witness.length);
   equal(`${what}: public key`, wanted.publicKey, found.witness[1]);
-  let good;
+  if (!good(found, key, found.witness[0], wanted.value, undefined, what)) {
+    throw new Error(`${what}: signature is not valid under the key ${wanted.publicKey} for the value ${wanted.value}`);
+  }
+}
+
+// checkMulti: the sorted compressed keys of BIP-67, and exactly the signatures that are needed, in the order of the keys.
+function checkMulti(wanted, found, what) {
+  const script = Buffer.from(hex(wanted.witnessScript, `${what}: witness script`), 'hex');
+  let multi;
   try {
-    good = found.verify(key, Buffer.from(found.witness[0], 'hex'), amount(wanted.value, 'input value'));
+    multi = found.multi(script);
+  } catch (e) {
+    throw new Error(`${what}: witness script: ${e.message}`);
+  }
+  equal(`${what}: script`, wanted.script, multi.script);
+  equal(`${what}: keys in order`, [...new Set(multi.keys)].sort().join(), multi.keys.join());
+  equal(`${what}: compressed keys`, multi.keys.length, multi.keys.filter((k) => /^0[23].{64}$/.test(k)).length);
+  equal(`${what}: witness elements`, multi.needed + 2, found.witness.length);
+  equal(`${what}: first witness element`, '', found.witness[0]);
+  equal(`${what}: witness script`, wanted.witnessScript, found.witness.at(-1));
+  const keys = [...multi.keys];
+  for (const signature of found.witness.slice(1, -1)) {
+    while (keys.length > 0 && !good(found, Buffer.from(keys[0], 'hex'), signature, wanted.value, script, what)) keys.shift();
+    if (keys.shift() === undefined) throw new Error(`${what}: signature is not valid under a key of the script that is left, for the value ${wanted.value}`);
+  }
+}
+
+function good(found, key, signature, value, witnessScript, what) {
+  try {
+    return found.verify(key, Buffer.from(signature, 'hex'), amount(value, 'input value'), witnessScript);
   } catch (e) {
     throw new Error(`${what}: signature: ${e.message}`);
   }
-  if (!good) throw new Error(`${what}: signature is not valid under the key ${wanted.publicKey} for the value ${wanted.value}`);
 }

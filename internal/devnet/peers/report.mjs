@@ -4,7 +4,7 @@
 //   asset    CAIP-19 id
 //   outputs  the payments: {"script" (Bitcoin, hex) | "address" (EVM), "amount"}; a Bitcoin output may carry its address as well
 //   change   Bitcoin: the outputs back to the wallet, in the same form; together with outputs these are all outputs
-//   inputs   Bitcoin: {"value", "script", "publicKey"} in the order of the transaction's inputs
+//   inputs   Bitcoin: {"value", "script", "publicKey" (P2WPKH) | "witnessScript" (P2WSH)} in the order of the transaction's inputs
 //   fee      Bitcoin: what is paid; EVM: gas limit * maxFeePerGas, the most that can be paid
 //   from, nonce   EVM
 //   call     EVM, instead of a payment: {"contract", "signature", "arguments", "value"}; then there are no outputs. Arguments are

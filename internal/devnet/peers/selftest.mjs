@@ -7,11 +7,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { checksum } from '@bitcoinerlab/descriptors';
 import * as ecc from '@bitcoinerlab/secp256k1';
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import * as scure from '@scure/btc-signer';
 import * as bitcoinjs from 'bitcoinjs-lib';
 import { Interface, Transaction, Wallet, decodeRlp, encodeRlp, keccak256 } from 'ethers';
+import { checkDescriptor } from './descriptors.mjs';
 import { checkReport } from './report.mjs';
 
 const REGTEST = 'bip122:0f9188f13cb7b2c71f2a335e3a4fc328';
@@ -130,6 +132,97 @@ test('Bitcoin: both libraries verify', async () => {
     }
   }
 });
+
+// sharedReport spends one coin of two out of three keys, with change to the same script.
+const secrets = [3, 4, 5].map((n) => Buffer.alloc(32, n));
+const byPublic = new Map(secrets.map((k) => [toHex(secp256k1.getPublicKey(k)), k]));
+const sorted = [...byPublic.keys()].sort().map((k) => Buffer.from(k, 'hex'));
+function sharedReport({ keys = sorted, signers = [0, 2], sighash = 1, highS = false, first = Buffer.alloc(0) } = {}) {
+  const script = scure.p2ms(2, keys).script, own = scure.p2wsh(scure.p2ms(2, keys), regtest).script;
+  const to = scure.p2wpkh(secp256k1.getPublicKey(stranger), regtest);
+  const tx = new bitcoinjs.Transaction();
+  tx.version = 2;
+  tx.addInput(Buffer.alloc(32, 0xb0), 1, 0xfffffffd);
+  tx.addOutput(to.script, 75_000n);
+  tx.addOutput(own, 24_000n);
+  const digest = tx.hashForWitnessV0(0, script, 100_000n, sighash);
+  const signatures = signers.map((n, i) => {
+    const secret = typeof n === 'number' ? byPublic.get(toHex(keys[n])) : n;
+    let rs = ecc.sign(digest, secret);
+    if (highS && i === 1) {
+      const s = N - BigInt('0x' + toHex(rs.slice(32)));
+      rs = Buffer.concat([rs.slice(0, 32), Buffer.from(s.toString(16).padStart(64, '0'), 'hex')]);
+    }
+    return bitcoinjs.script.signature.encode(rs, sighash);
+  });
+  tx.setWitness(0, [first, ...signatures, script]);
+  return {
+    chain: REGTEST, asset: REGTEST + '/slip44:0', txid: tx.getId(), raw: tx.toHex(),
+    outputs: [{ script: toHex(to.script), address, amount: '75000' }], change: [{ script: toHex(own), amount: '24000' }], fee: '1000',
+    inputs: [{ value: '100000', script: toHex(own), witnessScript: toHex(script) }],
+  };
+}
+
+test('Bitcoin of several keys passes, whichever of them signed', () => {
+  for (const signers of [[0, 1], [0, 2], [1, 2]]) {
+    assert.deepEqual(checkReport({ transactions: [sharedReport({ signers }), etherReport()] }), { passed: 2, failures: [] });
+  }
+});
+const sharedCases = {
+  'one signature': [{ signers: [1] }, /witness elements/],
+  'three signatures': [{ signers: [0, 1, 2] }, /witness elements/],
+  'signatures out of order': [{ signers: [2, 0] }, /input 0: signature is not valid/],
+  'one key twice': [{ signers: [1, 1] }, /input 0: signature is not valid/],
+  'another key': [{ signers: [0, stranger] }, /input 0: signature is not valid/],
+  'SIGHASH_NONE': [{ sighash: 2 }, /input 0: signature is not valid/],
+  'high S': [{ highS: true }, /input 0: signature is not valid/],
+  'a first element': [{ first: Buffer.alloc(1, 1) }, /first witness element/],
+  'keys out of order': [{ keys: [...sorted].reverse() }, /keys in order/],
+};
+for (const [name, [options, reason]] of Object.entries(sharedCases)) {
+  test(`Bitcoin of several keys: ${name}`, () => fails([sharedReport(options), etherReport()], reason));
+}
+const sharedEdits = {
+  'altered input value': [(t) => ((t.inputs[0].value = '100001'), (t.fee = '1001')), /input 0: signature is not valid/],
+  'another witness script': [(t) => (t.inputs[0].witnessScript = toHex(scure.p2ms(1, sorted).script)), /input 0: script/],
+  'a script of one key': [(t) => (t.inputs[0].witnessScript = '21' + toHex(sorted[0]) + 'ac'), /witness script/],
+  'reported as of one key': [(t) => ((t.inputs[0].publicKey = toHex(sorted[0])), delete t.inputs[0].witnessScript), /input 0: script/],
+};
+for (const [name, [change, reason]] of Object.entries(sharedEdits)) {
+  test(`Bitcoin of several keys: ${name}`, () => fails([edit(sharedReport(), change), etherReport()], reason));
+}
+test('Bitcoin of several keys: both libraries verify', async () => {
+  const { libraries } = await import('./bitcoin.mjs');
+  for (const [name, decode] of Object.entries(libraries)) {
+    for (const [options, want] of [[{}, true], [{ signers: [0, stranger] }, false], [{ sighash: 2 }, false], [{ highS: true }, false]]) {
+      const input = decode(sharedReport(options).raw).inputs[0];
+      const found = input.verify(sorted[2], Buffer.from(input.witness[2], 'hex'), 100_000n, Buffer.from(input.witness[3], 'hex'));
+      assert.equal(found, want, `${name} ${JSON.stringify(options)}`);
+    }
+  }
+});
+
+// descriptorReport says what a descriptor of two keys describes.
+const two = `wsh(sortedmulti(2,${toHex(sorted[1])},${toHex(sorted[0])}))`;
+function descriptorReport() {
+  const payment = scure.p2wsh(scure.p2ms(2, sorted.slice(0, 2)), regtest);
+  return { chain: REGTEST, text: `${two}#${checksum(two)}`, script: toHex(payment.script), address: payment.address,
+    witnessScript: toHex(scure.p2ms(2, sorted.slice(0, 2)).script) };
+}
+test('a good descriptor passes', () => checkDescriptor(descriptorReport()));
+const descriptorCases = {
+  'another script': [(d) => (d.script = d.script.replace(/..$/, '00')), /script/],
+  'another address': [(d) => (d.address = address), /address/],
+  'another witness script': [(d) => (d.witnessScript = toHex(scure.p2ms(1, sorted.slice(0, 2)).script)), /witness script/],
+  'no witness script': [(d) => delete d.witnessScript, /witness script/],
+  'another checksum': [(d) => (d.text = d.text.slice(0, -1) + (d.text.endsWith('q') ? 'p' : 'q')), /checksum/i],
+  'no checksum': [(d) => (d.text = two), /checksum/i],
+  'another threshold': [(d) => (d.text = two.replace('(2,', '(1,') + '#' + checksum(two.replace('(2,', '(1,'))), /script/],
+  'another network': [(d) => (d.chain = 'bip122:000000000019d6689c085ae165831e93'), /address/],
+};
+for (const [name, [change, reason]] of Object.entries(descriptorCases)) {
+  test(`descriptor: ${name}`, () => assert.throws(() => checkDescriptor(edit(descriptorReport(), change)), reason));
+}
 
 const evmCases = {
   'altered amount': [etherReport, (t) => (t.outputs[0].amount = '6'), /amount/],

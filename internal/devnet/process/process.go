@@ -3,6 +3,7 @@
 package process
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -66,6 +68,28 @@ func Start(name, dir string, env []string, path string, args ...string) (*Proces
 
 // PID returns the child's process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Children returns the ids of the running processes that a process has started, as far as the system tells (proc(5), stat).
+func Children(pid int) []int {
+	var all []int
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return nil
+	}
+	for _, path := range stats {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		// pid (name) state parent; the name may hold anything.
+		fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+		child, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err == nil && len(fields) > 1 && fields[0] != "Z" && fields[1] == strconv.Itoa(pid) {
+			all = append(all, child)
+		}
+	}
+	return all
+}
 
 // Done is closed when the child has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }

@@ -39,8 +39,8 @@ type Bitcoin struct {
 	node BitcoinNode
 	last State
 
-	watched map[string]place  // by script
-	ahead   map[Branch]uint64 // first index that is not watched
+	watched map[string]place   // by script
+	ahead   map[stretch]uint64 // first index that is not watched
 	coins   map[wire.OutPoint]coin
 	cursor  chain.Block
 	undo    []connected // of the last blocks
@@ -50,6 +50,12 @@ type Bitcoin struct {
 
 	height atomic.Int64 // of the cursor
 	ready  atomic.Bool  // everything was read once
+}
+
+// stretch is a branch with the keys of one pool: with another its addresses may be others.
+type stretch struct {
+	Branch
+	pool string // digest, empty for none
 }
 
 type place struct {
@@ -73,7 +79,7 @@ type connected struct {
 // NewBitcoin returns a source that dials its node when it is first needed, and again until that works, and reads the blocks from start on.
 func NewBitcoin(c Config, start int64, dial func(context.Context) (BitcoinNode, error)) *Bitcoin {
 	c.StaleAfter = cmp.Or(c.StaleAfter, BitcoinStaleAfter)
-	b := &Bitcoin{Config: c, dial: dial, start: start, turn: make(chan struct{}, 1), watched: map[string]place{}, ahead: map[Branch]uint64{}}
+	b := &Bitcoin{Config: c, dial: dial, start: start, turn: make(chan struct{}, 1), watched: map[string]place{}, ahead: map[stretch]uint64{}}
 	b.rescan()
 	return b
 }
@@ -192,31 +198,46 @@ func (b *Bitcoin) total(opened *charter.Charter, asset canon.AssetID) []canon.Ho
 	return total.sorted()
 }
 
-// watchAll watches every branch of the charter in force up to gap beyond the highest index that the signer has seen. Where that index was not
-// watched, blocks that paid it may have gone by, and everything is read again. That happens only to a signer that learns of many addresses
-// at once, or of an account after its addresses: what nobody attested to this signer is found when it starts the next time.
+// watchAll watches every branch of the charter in force up to gap beyond the highest index that the signer has seen. Where that index has an address and
+// was not watched, blocks that paid it may have gone by, and everything is read again. That happens only to a signer that learns of many addresses
+// at once, of an account after its addresses, or of another pool: what nobody attested to this signer is found when it starts the next time.
 func (b *Bitcoin) watchAll(opened *charter.Charter) error {
 	for _, branch := range b.branches(opened, wallets.BranchReceive, wallets.BranchChange) {
 		highest := b.HighestIndex(branch)
-		if began := b.cursor.Hash != (chainhash.Hash{}); began && highest >= int64(b.ahead[branch]) {
+		end, err := b.end(branch, uint64(highest+1)+gap)
+		if err != nil {
+			return err
+		}
+		wallet, _ := opened.Wallet(branch.Wallet)
+		ahead := b.ahead[stretch{branch, string(wallet.Pool)}]
+		if began := b.cursor.Hash != (chainhash.Hash{}); began && highest >= int64(ahead) && ahead < end {
 			b.rescan()
 		}
-		if err := b.watch(branch, uint64(highest+1)+gap); err != nil {
+		if err := b.watch(opened, branch, end); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// watch derives the addresses of a branch below end.
-func (b *Bitcoin) watch(branch Branch, end uint64) error {
-	for i := b.ahead[branch]; i < end; i++ {
+// watch derives the addresses of a branch below end, as far as it has any. What is watched of a former pool stays so.
+func (b *Bitcoin) watch(opened *charter.Charter, branch Branch, end uint64) error {
+	wallet, ok := opened.Wallet(branch.Wallet)
+	if !ok {
+		return nil // an amendment took it away: what is watched stays watched
+	}
+	end, err := b.end(branch, end)
+	if err != nil {
+		return err
+	}
+	at := stretch{branch, string(wallet.Pool)}
+	for i := b.ahead[at]; i < end; i++ {
 		script, err := b.Address(branch, i)
 		if err != nil {
 			return err
 		}
 		b.watched[string(script)] = place{branch, i}
-		b.ahead[branch] = i + 1
+		b.ahead[at] = i + 1
 	}
 	return nil
 }
@@ -278,7 +299,7 @@ func (s sink) effects(b chain.Block, block *wire.MsgBlock) ([]chain.Credit, []ch
 		credits, debits := chain.Effects(block, b.Height, func(script []byte) bool { _, ok := s.watched[string(script)]; return ok })
 		for _, c := range credits {
 			p := s.watched[string(c.PkScript)]
-			if err := s.watch(p.Branch, p.index+1+gap); err != nil {
+			if err := s.watch(s.Charter(), p.Branch, p.index+1+gap); err != nil {
 				return nil, nil, err
 			}
 		}

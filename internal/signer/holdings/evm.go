@@ -103,6 +103,11 @@ func (e *EVM) buried(ctx context.Context, opened *charter.Charter, now canon.Tim
 func (e *EVM) total(ctx context.Context, opened *charter.Charter, block common.Hash) (sums, error) {
 	total := sums{}
 	for _, b := range e.branches(opened, wallets.BranchReceive) {
+		if n, err := e.end(b, 1); err != nil {
+			return nil, err
+		} else if n == 0 {
+			continue
+		}
 		address, err := e.Address(b, 0)
 		if err != nil {
 			return nil, err

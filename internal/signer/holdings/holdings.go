@@ -43,6 +43,8 @@ type Config struct {
 	Charter func() *charter.Charter // in force
 	// Address derives an address, as canon.Output holds it. It refuses one whose key this signer does not have.
 	Address func(b Branch, index uint64) ([]byte, error)
+	// Addresses returns how many addresses a branch has; nil means that no branch ends.
+	Addresses func(Branch) (uint64, error)
 	// HighestIndex returns the highest index of an address of the branch that this signer has seen in use, -1 for none.
 	HighestIndex func(Branch) int64
 	Now          func() canon.Time
@@ -88,6 +90,15 @@ func (c Config) branches(opened *charter.Charter, numbers ...uint64) []Branch {
 		}
 	}
 	return all
+}
+
+// end returns the first index below most, and most at the latest, at which a branch has no address.
+func (c Config) end(b Branch, most uint64) (uint64, error) {
+	if c.Addresses == nil {
+		return most, nil
+	}
+	n, err := c.Addresses(b)
+	return min(n, most), err
 }
 
 // sums adds up amounts by wallet and asset.

@@ -20,7 +20,8 @@
 //     that the last record before it left in force;
 //   - a version of the address book is durable before anybody is told so, with the second at which it was first seen; it is reviewed under the
 //     charter and the statements that the records before it left;
-//   - a signing session needs a hold under a certificate, each attempt is used once, and COMMITTED is recorded before the last message.
+//   - a signing session needs a hold under a certificate, each attempt is used once, and COMMITTED is recorded before the last message;
+//   - a token of this signer's signs under the same rules, for the reservation's wallet, with COMMITTED on record before it is asked to.
 //
 // Nothing gives an anchor or an input back yet: a wid that was acked holds them for good.
 //

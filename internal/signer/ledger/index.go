@@ -16,7 +16,7 @@ import (
 const (
 	// MaxReservations is the number of reservations of one withdrawal.
 	MaxReservations = 256
-	// MaxAttempts is the number of sessions for one reservation or one key epoch.
+	// MaxAttempts is the number of sessions for one reservation, those of a token apart, or for one key epoch.
 	MaxAttempts = 256
 	// MaxStatements is the number of statements of one officer with one verb. Each verb counts by itself, so that whoever stole a key
 	// cannot use up what its owner needs to revoke it.
@@ -50,10 +50,11 @@ type Index struct {
 	attempts     map[attempt]bool
 	tries        map[attempt]int // by subject, with attempt 0
 	statements   *approval.Set
-	addresses    map[place]uint64    // the highest that is recorded
-	seen         map[place]uint64    // above it, in the same block of indexes; not on disk
-	nonces       map[string]uint64   // the highest held, by EVM account
-	confirmed    map[keyEpoch][]byte // public keys
+	addresses    map[place]uint64      // the highest that is recorded
+	seen         map[place]uint64      // above it, in the same block of indexes; not on disk
+	nonces       map[string]uint64     // the highest held, by EVM account
+	confirmed    map[keyEpoch][]byte   // public keys
+	made         map[canon.Name]uint64 // signatures of this signer's tokens that were committed to, by wallet
 	spends       Spends
 	spendsOf     func(*charter.Charter, *canon.Reservation) []policy.Spend
 
@@ -101,10 +102,10 @@ type session struct {
 	committed bool
 }
 
-// attempt is one try for a reservation, or for a key epoch.
+// attempt is one try for a reservation, with the MPC key or with a token, or for a key epoch.
 type attempt struct {
 	reservation canon.Digest
-	key         canon.Name
+	key         canon.Name // for a token the wallet, none for signing with the MPC key
 	epoch       uint64
 	number      uint64
 }
@@ -127,6 +128,7 @@ func newIndex(spendsOf func(*charter.Charter, *canon.Reservation) []policy.Spend
 		nonces: make(map[string]uint64), confirmed: make(map[keyEpoch][]byte), spendsOf: spendsOf,
 		noted: make(map[canon.Digest]*noted), freezes: approval.NewSet(),
 		delayed: make(map[canon.Digest]delayed), waited: make(map[canon.Digest]canon.Time), spends: make(Spends),
+		made: make(map[canon.Name]uint64),
 	}
 }
 
@@ -180,6 +182,9 @@ func (x *Index) Committed(rid canon.Digest) bool {
 	return false
 }
 
+// Made returns how many signatures of this signer's token for the wallet were committed to, one for each input. As many at most may exist.
+func (x *Index) Made(wallet canon.Name) uint64 { return x.made[wallet] }
+
 // apply takes a record into the index. An error means that no ledger of ours could hold the record here.
 func (x *Index) apply(r record) error {
 	if err := x.applyPayload(r); err != nil {
@@ -195,7 +200,7 @@ func (x *Index) applyPayload(r record) error {
 		return fmt.Errorf("%w: kind: expected the opening record first and only there, found kind %d", ErrDamaged, r.kind)
 	}
 	switch r.kind {
-	case kindReservation, kindHold, kindSession, kindAddress, kindConfirmed, kindIntent:
+	case kindReservation, kindHold, kindSession, kindAddress, kindIntent: // not kindConfirmed: who knows a public key has promised nothing
 		x.began = true
 	}
 	switch r.kind {
@@ -359,6 +364,11 @@ func (x *Index) applyCommitted(r record) error {
 		return fmt.Errorf("%w: session %s: expected one that began and is not committed", ErrDamaged, v.Session)
 	}
 	s.committed = true
+	if s.document.Protocol == canon.ProtocolDevice {
+		if e := x.reservations[canon.Digest(s.document.Reservation)]; e != nil {
+			x.made[s.document.Key] += uint64(len(e.document.Inputs))
+		}
+	}
 	return nil
 }
 
@@ -388,8 +398,11 @@ func (x *Index) applyConfirmed(r record) error {
 }
 
 func attemptOf(s canon.Session) attempt {
-	if s.Protocol == canon.ProtocolSign {
+	switch s.Protocol {
+	case canon.ProtocolSign:
 		return attempt{reservation: canon.Digest(s.Reservation), number: s.Attempt}
+	case canon.ProtocolDevice:
+		return attempt{reservation: canon.Digest(s.Reservation), key: s.Key, number: s.Attempt}
 	}
 	return attempt{key: s.Key, epoch: s.KeyEpoch, number: s.Attempt}
 }

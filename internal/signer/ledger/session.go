@@ -2,13 +2,15 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/strongroom/strongroom/proto/canon"
 	"github.com/strongroom/strongroom/proto/refusal"
 )
 
-// Begin uses up an attempt, durably, before the session's first message, and returns the session's id. A signing session needs a
-// hold. An attempt that was used before is refused whatever became of it: rounds live in memory only and are never resumed.
+// Begin uses up an attempt, durably, before the session's first message, and returns the session's id. A signing session, of the MPC key or of a
+// token of this signer's, needs a hold; the two count their attempts apart. An attempt that was used before is refused whatever became of it: rounds
+// live in memory only and are never resumed.
 func (l *Ledger) Begin(s canon.Session) (canon.Digest, error) {
 	encoding, id, err := canon.Seal(s)
 	if err != nil {
@@ -41,21 +43,33 @@ func (x *Index) mayBegin(s canon.Session) error {
 	if x.tries[a.subject()] >= MaxAttempts {
 		failures.Add("attempt", "attempt", fmt.Sprintf("at most %d sessions", MaxAttempts), "one more")
 	}
-	if s.Protocol == canon.ProtocolSign {
-		if e := x.reservations[a.reservation]; e == nil || e.certificate == nil {
+	if signs(s) {
+		e := x.reservations[a.reservation]
+		if e == nil || e.certificate == nil {
 			failures.Add("hold", "reservation", "one held under a certificate", a.reservation.String())
+		} else if s.Protocol == canon.ProtocolDevice && e.document.Wallet != s.Key {
+			failures.Add("hold", "key", "the reservation's wallet, "+string(e.document.Wallet), string(s.Key))
 		}
+	}
+	if s.Protocol == canon.ProtocolDevice && !slices.Equal(s.Participants, []canon.Name{x.signer}) {
+		failures.Add("session", "participants", "this signer alone, "+string(x.signer), fmt.Sprint(s.Participants))
 	}
 	return failures.Err()
 }
 
+// signs reports whether the session makes signatures over a reservation's transaction.
+func signs(s canon.Session) bool {
+	return s.Protocol == canon.ProtocolSign || s.Protocol == canon.ProtocolDevice
+}
+
 // Commit is the point of no return of a signing session: check is called under the lock, which statements need too, and if it
-// passes, COMMITTED is durable when Commit returns nil. The last message may leave only then. From here on the signature counts as existing.
+// passes, COMMITTED is durable when Commit returns nil. The last message may leave, and a token may be asked to sign, only then. From here on the
+// signature counts as existing.
 func (l *Ledger) Commit(id canon.Digest, check func(*Index) error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.index.sessions[id]
-	if s == nil || s.committed || s.document.Protocol != canon.ProtocolSign {
+	if s == nil || s.committed || !signs(s.document) {
 		return refusal.New("session", "session", "a signing session that began and is not committed", id.String())
 	}
 	if err := check(l.index); err != nil {

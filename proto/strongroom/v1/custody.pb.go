@@ -34,8 +34,10 @@ const (
 	KeyState_KEY_STATE_UNSPECIFIED KeyState = 0
 	// It is finding out whether the generation of the key failed elsewhere, to take part in another one.
 	KeyState_KEY_STATE_LEAVING KeyState = 1
-	// Every holder has the same public key, or this signer is finding out just now: it never gives the share up.
+	// Every holder has the same public key, and that is on this signer's record: it never gives the share up.
 	KeyState_KEY_STATE_CONFIRMED KeyState = 2
+	// It is finding out just now whether every holder has the same public key: it does not give the share up meanwhile.
+	KeyState_KEY_STATE_CONFIRMING KeyState = 3
 )
 
 // Enum value maps for KeyState.
@@ -44,11 +46,13 @@ var (
 		0: "KEY_STATE_UNSPECIFIED",
 		1: "KEY_STATE_LEAVING",
 		2: "KEY_STATE_CONFIRMED",
+		3: "KEY_STATE_CONFIRMING",
 	}
 	KeyState_value = map[string]int32{
 		"KEY_STATE_UNSPECIFIED": 0,
 		"KEY_STATE_LEAVING":     1,
 		"KEY_STATE_CONFIRMED":   2,
+		"KEY_STATE_CONFIRMING":  3,
 	}
 )
 
@@ -864,12 +868,23 @@ func (x *WithdrawalEvent) GetRefusals() []*Refusal {
 type Wallet struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// wallets/{wallet}
-	Name          string     `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Chain         string     `protobuf:"bytes,2,opt,name=chain,proto3" json:"chain,omitempty"`
-	Tier          string     `protobuf:"bytes,3,opt,name=tier,proto3" json:"tier,omitempty"`
-	Scheme        string     `protobuf:"bytes,4,opt,name=scheme,proto3" json:"scheme,omitempty"`
-	Accounts      []string   `protobuf:"bytes,5,rep,name=accounts,proto3" json:"accounts,omitempty"`
-	Balances      []*Balance `protobuf:"bytes,6,rep,name=balances,proto3" json:"balances,omitempty"`
+	Name     string     `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Chain    string     `protobuf:"bytes,2,opt,name=chain,proto3" json:"chain,omitempty"`
+	Tier     string     `protobuf:"bytes,3,opt,name=tier,proto3" json:"tier,omitempty"`
+	Scheme   string     `protobuf:"bytes,4,opt,name=scheme,proto3" json:"scheme,omitempty"`
+	Accounts []string   `protobuf:"bytes,5,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	Balances []*Balance `protobuf:"bytes,6,rep,name=balances,proto3" json:"balances,omitempty"`
+	// Schemes hsm and cosign: the signers whose tokens sign or attest, and how many of them must.
+	Devices []string `protobuf:"bytes,7,rep,name=devices,proto3" json:"devices,omitempty"`
+	Needed  uint64   `protobuf:"varint,8,opt,name=needed,proto3" json:"needed,omitempty"`
+	// Digest of the key pool in hexadecimal; empty if there is none.
+	Pool string `protobuf:"bytes,9,opt,name=pool,proto3" json:"pool,omitempty"`
+	// Third key of a wallet of scheme cosign, compressed, in hexadecimal; empty if there is none.
+	Recovery string `protobuf:"bytes,10,opt,name=recovery,proto3" json:"recovery,omitempty"`
+	// Schemes hsm and cosign: whether the devices' keys can leave their tokens: none or wrap.
+	Backup string `protobuf:"bytes,11,opt,name=backup,proto3" json:"backup,omitempty"`
+	// One token and its PIN are the money.
+	SingleDevice  bool `protobuf:"varint,12,opt,name=single_device,json=singleDevice,proto3" json:"single_device,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -944,6 +959,48 @@ func (x *Wallet) GetBalances() []*Balance {
 		return x.Balances
 	}
 	return nil
+}
+
+func (x *Wallet) GetDevices() []string {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+func (x *Wallet) GetNeeded() uint64 {
+	if x != nil {
+		return x.Needed
+	}
+	return 0
+}
+
+func (x *Wallet) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *Wallet) GetRecovery() string {
+	if x != nil {
+		return x.Recovery
+	}
+	return ""
+}
+
+func (x *Wallet) GetBackup() string {
+	if x != nil {
+		return x.Backup
+	}
+	return ""
+}
+
+func (x *Wallet) GetSingleDevice() bool {
+	if x != nil {
+		return x.SingleDevice
+	}
+	return false
 }
 
 type Balance struct {
@@ -2500,14 +2557,21 @@ const file_strongroom_v1_custody_proto_rawDesc = "" +
 	"\x05state\x18\x04 \x01(\tR\x05state\x12;\n" +
 	"\vcreate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x122\n" +
-	"\brefusals\x18\x06 \x03(\v2\x16.strongroom.v1.RefusalR\brefusals\"\xae\x01\n" +
+	"\brefusals\x18\x06 \x03(\v2\x16.strongroom.v1.RefusalR\brefusals\"\xcd\x02\n" +
 	"\x06Wallet\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05chain\x18\x02 \x01(\tR\x05chain\x12\x12\n" +
 	"\x04tier\x18\x03 \x01(\tR\x04tier\x12\x16\n" +
 	"\x06scheme\x18\x04 \x01(\tR\x06scheme\x12\x1a\n" +
 	"\baccounts\x18\x05 \x03(\tR\baccounts\x122\n" +
-	"\bbalances\x18\x06 \x03(\v2\x16.strongroom.v1.BalanceR\bbalances\"q\n" +
+	"\bbalances\x18\x06 \x03(\v2\x16.strongroom.v1.BalanceR\bbalances\x12\x18\n" +
+	"\adevices\x18\a \x03(\tR\adevices\x12\x16\n" +
+	"\x06needed\x18\b \x01(\x04R\x06needed\x12\x12\n" +
+	"\x04pool\x18\t \x01(\tR\x04pool\x12\x1a\n" +
+	"\brecovery\x18\n" +
+	" \x01(\tR\brecovery\x12\x16\n" +
+	"\x06backup\x18\v \x01(\tR\x06backup\x12#\n" +
+	"\rsingle_device\x18\f \x01(\bR\fsingleDevice\"q\n" +
 	"\aBalance\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x14\n" +
 	"\x05asset\x18\x02 \x01(\tR\x05asset\x12\x1c\n" +
@@ -2614,11 +2678,12 @@ const file_strongroom_v1_custody_proto_rawDesc = "" +
 	"\x12GenerateKeyRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\"A\n" +
 	"\x13GenerateKeyResponse\x12*\n" +
-	"\x03key\x18\x01 \x01(\v2\x18.strongroom.v1.KeyStatusR\x03key*U\n" +
+	"\x03key\x18\x01 \x01(\v2\x18.strongroom.v1.KeyStatusR\x03key*o\n" +
 	"\bKeyState\x12\x19\n" +
 	"\x15KEY_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11KEY_STATE_LEAVING\x10\x01\x12\x17\n" +
-	"\x13KEY_STATE_CONFIRMED\x10\x022\x85\x03\n" +
+	"\x13KEY_STATE_CONFIRMED\x10\x02\x12\x18\n" +
+	"\x14KEY_STATE_CONFIRMING\x10\x032\x85\x03\n" +
 	"\x11WithdrawalService\x12U\n" +
 	"\x10CreateWithdrawal\x12&.strongroom.v1.CreateWithdrawalRequest\x1a\x19.strongroom.v1.Withdrawal\x12O\n" +
 	"\rGetWithdrawal\x12#.strongroom.v1.GetWithdrawalRequest\x1a\x19.strongroom.v1.Withdrawal\x12`\n" +

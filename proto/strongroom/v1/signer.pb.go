@@ -157,7 +157,9 @@ type GetSignerStatusResponse struct {
 	// The freezes that hold at this signer now, earliest first: it acks and signs nothing while there is one.
 	Freezes []*Freeze `protobuf:"bytes,3,rep,name=freezes,proto3" json:"freezes,omitempty"`
 	// SHA-256 of the executable that runs, as the process itself says.
-	Build         []byte `protobuf:"bytes,4,opt,name=build,proto3" json:"build,omitempty"`
+	Build []byte `protobuf:"bytes,4,opt,name=build,proto3" json:"build,omitempty"`
+	// The wallets that this signer's token signs for, in the charter's order.
+	Devices       []*DeviceStatus `protobuf:"bytes,5,rep,name=devices,proto3" json:"devices,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -220,6 +222,84 @@ func (x *GetSignerStatusResponse) GetBuild() []byte {
 	return nil
 }
 
+func (x *GetSignerStatusResponse) GetDevices() []*DeviceStatus {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+type DeviceStatus struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Wallet string                 `protobuf:"bytes,1,opt,name=wallet,proto3" json:"wallet,omitempty"`
+	// Why the token cannot sign now; empty if its last health check was good.
+	Error string `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	// How often the token was opened since the process started.
+	Generation uint64 `protobuf:"varint,3,opt,name=generation,proto3" json:"generation,omitempty"`
+	// Signatures that this signer's ledger has committed to for the wallet.
+	Committed     uint64 `protobuf:"varint,4,opt,name=committed,proto3" json:"committed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeviceStatus) Reset() {
+	*x = DeviceStatus{}
+	mi := &file_strongroom_v1_signer_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeviceStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeviceStatus) ProtoMessage() {}
+
+func (x *DeviceStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_strongroom_v1_signer_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeviceStatus.ProtoReflect.Descriptor instead.
+func (*DeviceStatus) Descriptor() ([]byte, []int) {
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *DeviceStatus) GetWallet() string {
+	if x != nil {
+		return x.Wallet
+	}
+	return ""
+}
+
+func (x *DeviceStatus) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *DeviceStatus) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *DeviceStatus) GetCommitted() uint64 {
+	if x != nil {
+		return x.Committed
+	}
+	return 0
+}
+
 type Freeze struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty if a quorum confirmed a freeze that this signer never received.
@@ -235,7 +315,7 @@ type Freeze struct {
 
 func (x *Freeze) Reset() {
 	*x = Freeze{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[4]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -247,7 +327,7 @@ func (x *Freeze) String() string {
 func (*Freeze) ProtoMessage() {}
 
 func (x *Freeze) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[4]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -260,7 +340,7 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
 func (*Freeze) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{4}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Freeze) GetOfficer() string {
@@ -303,7 +383,7 @@ type ReserveRequest struct {
 
 func (x *ReserveRequest) Reset() {
 	*x = ReserveRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[5]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -315,7 +395,7 @@ func (x *ReserveRequest) String() string {
 func (*ReserveRequest) ProtoMessage() {}
 
 func (x *ReserveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[5]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -328,7 +408,7 @@ func (x *ReserveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReserveRequest.ProtoReflect.Descriptor instead.
 func (*ReserveRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{5}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ReserveRequest) GetEvidence() []byte {
@@ -354,7 +434,7 @@ type ReserveResponse struct {
 
 func (x *ReserveResponse) Reset() {
 	*x = ReserveResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[6]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -366,7 +446,7 @@ func (x *ReserveResponse) String() string {
 func (*ReserveResponse) ProtoMessage() {}
 
 func (x *ReserveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[6]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -379,7 +459,7 @@ func (x *ReserveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReserveResponse.ProtoReflect.Descriptor instead.
 func (*ReserveResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{6}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ReserveResponse) GetAck() *Signed {
@@ -397,14 +477,16 @@ type SignRequest struct {
 	// Signers of this session, t of the key's holders, sorted.
 	Participants []string `protobuf:"bytes,3,rep,name=participants,proto3" json:"participants,omitempty"`
 	// Counts sessions for this certificate, from 1.
-	Attempt       uint64 `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Attempt uint64 `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// Wallets of scheme cosign on EVM chains: signed canon.Attestations of as many devices as the wallet needs.
+	Attestations  []*Signed `protobuf:"bytes,5,rep,name=attestations,proto3" json:"attestations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SignRequest) Reset() {
 	*x = SignRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[7]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -416,7 +498,7 @@ func (x *SignRequest) String() string {
 func (*SignRequest) ProtoMessage() {}
 
 func (x *SignRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[7]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -429,7 +511,7 @@ func (x *SignRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignRequest.ProtoReflect.Descriptor instead.
 func (*SignRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{7}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SignRequest) GetEvidence() []byte {
@@ -460,6 +542,138 @@ func (x *SignRequest) GetAttempt() uint64 {
 	return 0
 }
 
+func (x *SignRequest) GetAttestations() []*Signed {
+	if x != nil {
+		return x.Attestations
+	}
+	return nil
+}
+
+type CosignRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Evidence []byte                 `protobuf:"bytes,1,opt,name=evidence,proto3" json:"evidence,omitempty"`
+	// Encoding of canon.Certificate.
+	Certificate []byte `protobuf:"bytes,2,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	// Counts the times that this device is asked for this certificate, from 1.
+	Attempt       uint64 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CosignRequest) Reset() {
+	*x = CosignRequest{}
+	mi := &file_strongroom_v1_signer_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CosignRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CosignRequest) ProtoMessage() {}
+
+func (x *CosignRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_strongroom_v1_signer_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CosignRequest.ProtoReflect.Descriptor instead.
+func (*CosignRequest) Descriptor() ([]byte, []int) {
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *CosignRequest) GetEvidence() []byte {
+	if x != nil {
+		return x.Evidence
+	}
+	return nil
+}
+
+func (x *CosignRequest) GetCertificate() []byte {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
+}
+
+func (x *CosignRequest) GetAttempt() uint64 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+type CosignResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Bitcoin: one for each input in order, r ‖ s, 64 bytes, low-S.
+	Signatures [][]byte `protobuf:"bytes,1,rep,name=signatures,proto3" json:"signatures,omitempty"`
+	// Compressed public key for each input, 33 bytes.
+	PublicKeys [][]byte `protobuf:"bytes,2,rep,name=public_keys,json=publicKeys,proto3" json:"public_keys,omitempty"`
+	// EVM chains: a canon.Attestation in the scheme ECDSA.
+	Attestation   *Signed `protobuf:"bytes,3,opt,name=attestation,proto3" json:"attestation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CosignResponse) Reset() {
+	*x = CosignResponse{}
+	mi := &file_strongroom_v1_signer_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CosignResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CosignResponse) ProtoMessage() {}
+
+func (x *CosignResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_strongroom_v1_signer_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CosignResponse.ProtoReflect.Descriptor instead.
+func (*CosignResponse) Descriptor() ([]byte, []int) {
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *CosignResponse) GetSignatures() [][]byte {
+	if x != nil {
+		return x.Signatures
+	}
+	return nil
+}
+
+func (x *CosignResponse) GetPublicKeys() [][]byte {
+	if x != nil {
+		return x.PublicKeys
+	}
+	return nil
+}
+
+func (x *CosignResponse) GetAttestation() *Signed {
+	if x != nil {
+		return x.Attestation
+	}
+	return nil
+}
+
 type SignResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One for each input in order, r ‖ s ‖ recovery id, 65 bytes, low-S.
@@ -472,7 +686,7 @@ type SignResponse struct {
 
 func (x *SignResponse) Reset() {
 	*x = SignResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[8]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -484,7 +698,7 @@ func (x *SignResponse) String() string {
 func (*SignResponse) ProtoMessage() {}
 
 func (x *SignResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[8]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -497,7 +711,7 @@ func (x *SignResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignResponse.ProtoReflect.Descriptor instead.
 func (*SignResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{8}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SignResponse) GetSignatures() [][]byte {
@@ -526,7 +740,7 @@ type AttestAddressRequest struct {
 
 func (x *AttestAddressRequest) Reset() {
 	*x = AttestAddressRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[9]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -538,7 +752,7 @@ func (x *AttestAddressRequest) String() string {
 func (*AttestAddressRequest) ProtoMessage() {}
 
 func (x *AttestAddressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[9]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -551,7 +765,7 @@ func (x *AttestAddressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttestAddressRequest.ProtoReflect.Descriptor instead.
 func (*AttestAddressRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{9}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AttestAddressRequest) GetWallet() string {
@@ -591,7 +805,7 @@ type AttestAddressResponse struct {
 
 func (x *AttestAddressResponse) Reset() {
 	*x = AttestAddressResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[10]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -603,7 +817,7 @@ func (x *AttestAddressResponse) String() string {
 func (*AttestAddressResponse) ProtoMessage() {}
 
 func (x *AttestAddressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[10]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -616,7 +830,7 @@ func (x *AttestAddressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttestAddressResponse.ProtoReflect.Descriptor instead.
 func (*AttestAddressResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{10}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AttestAddressResponse) GetAttestation() *Signed {
@@ -636,7 +850,7 @@ type GetCertificateRequest struct {
 
 func (x *GetCertificateRequest) Reset() {
 	*x = GetCertificateRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[11]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -648,7 +862,7 @@ func (x *GetCertificateRequest) String() string {
 func (*GetCertificateRequest) ProtoMessage() {}
 
 func (x *GetCertificateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[11]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -661,7 +875,7 @@ func (x *GetCertificateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCertificateRequest.ProtoReflect.Descriptor instead.
 func (*GetCertificateRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{11}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetCertificateRequest) GetName() string {
@@ -681,7 +895,7 @@ type GetCertificateResponse struct {
 
 func (x *GetCertificateResponse) Reset() {
 	*x = GetCertificateResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[12]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -693,7 +907,7 @@ func (x *GetCertificateResponse) String() string {
 func (*GetCertificateResponse) ProtoMessage() {}
 
 func (x *GetCertificateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[12]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -706,7 +920,7 @@ func (x *GetCertificateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCertificateResponse.ProtoReflect.Descriptor instead.
 func (*GetCertificateResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{12}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetCertificateResponse) GetCertificate() []byte {
@@ -727,7 +941,7 @@ type JoinKeygenRequest struct {
 
 func (x *JoinKeygenRequest) Reset() {
 	*x = JoinKeygenRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[13]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -739,7 +953,7 @@ func (x *JoinKeygenRequest) String() string {
 func (*JoinKeygenRequest) ProtoMessage() {}
 
 func (x *JoinKeygenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[13]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -752,7 +966,7 @@ func (x *JoinKeygenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinKeygenRequest.ProtoReflect.Descriptor instead.
 func (*JoinKeygenRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{13}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *JoinKeygenRequest) GetKey() string {
@@ -778,7 +992,7 @@ type JoinKeygenResponse struct {
 
 func (x *JoinKeygenResponse) Reset() {
 	*x = JoinKeygenResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[14]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -790,7 +1004,7 @@ func (x *JoinKeygenResponse) String() string {
 func (*JoinKeygenResponse) ProtoMessage() {}
 
 func (x *JoinKeygenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[14]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -803,7 +1017,7 @@ func (x *JoinKeygenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinKeygenResponse.ProtoReflect.Descriptor instead.
 func (*JoinKeygenResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{14}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *JoinKeygenResponse) GetKey() *KeyStatus {
@@ -822,7 +1036,7 @@ type SubmitSignerStatementRequest struct {
 
 func (x *SubmitSignerStatementRequest) Reset() {
 	*x = SubmitSignerStatementRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[15]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -834,7 +1048,7 @@ func (x *SubmitSignerStatementRequest) String() string {
 func (*SubmitSignerStatementRequest) ProtoMessage() {}
 
 func (x *SubmitSignerStatementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[15]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -847,7 +1061,7 @@ func (x *SubmitSignerStatementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSignerStatementRequest.ProtoReflect.Descriptor instead.
 func (*SubmitSignerStatementRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{15}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SubmitSignerStatementRequest) GetStatement() *Signed {
@@ -867,7 +1081,7 @@ type SubmitSignerStatementResponse struct {
 
 func (x *SubmitSignerStatementResponse) Reset() {
 	*x = SubmitSignerStatementResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[16]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -879,7 +1093,7 @@ func (x *SubmitSignerStatementResponse) String() string {
 func (*SubmitSignerStatementResponse) ProtoMessage() {}
 
 func (x *SubmitSignerStatementResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[16]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -892,7 +1106,7 @@ func (x *SubmitSignerStatementResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSignerStatementResponse.ProtoReflect.Descriptor instead.
 func (*SubmitSignerStatementResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{16}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SubmitSignerStatementResponse) GetSigner() string {
@@ -914,7 +1128,7 @@ type ListStatementsRequest struct {
 
 func (x *ListStatementsRequest) Reset() {
 	*x = ListStatementsRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[17]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -926,7 +1140,7 @@ func (x *ListStatementsRequest) String() string {
 func (*ListStatementsRequest) ProtoMessage() {}
 
 func (x *ListStatementsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[17]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -939,7 +1153,7 @@ func (x *ListStatementsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStatementsRequest.ProtoReflect.Descriptor instead.
 func (*ListStatementsRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{17}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListStatementsRequest) GetPageSize() uint32 {
@@ -968,7 +1182,7 @@ type ListStatementsResponse struct {
 
 func (x *ListStatementsResponse) Reset() {
 	*x = ListStatementsResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[18]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -980,7 +1194,7 @@ func (x *ListStatementsResponse) String() string {
 func (*ListStatementsResponse) ProtoMessage() {}
 
 func (x *ListStatementsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[18]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -993,7 +1207,7 @@ func (x *ListStatementsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStatementsResponse.ProtoReflect.Descriptor instead.
 func (*ListStatementsResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{18}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListStatementsResponse) GetStatements() []*RecordedStatement {
@@ -1021,7 +1235,7 @@ type RecordedStatement struct {
 
 func (x *RecordedStatement) Reset() {
 	*x = RecordedStatement{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[19]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1033,7 +1247,7 @@ func (x *RecordedStatement) String() string {
 func (*RecordedStatement) ProtoMessage() {}
 
 func (x *RecordedStatement) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[19]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1046,7 +1260,7 @@ func (x *RecordedStatement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordedStatement.ProtoReflect.Descriptor instead.
 func (*RecordedStatement) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{19}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RecordedStatement) GetStatement() *Signed {
@@ -1071,7 +1285,7 @@ type ListSeenIntentsRequest struct {
 
 func (x *ListSeenIntentsRequest) Reset() {
 	*x = ListSeenIntentsRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[20]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1083,7 +1297,7 @@ func (x *ListSeenIntentsRequest) String() string {
 func (*ListSeenIntentsRequest) ProtoMessage() {}
 
 func (x *ListSeenIntentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[20]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1096,7 +1310,7 @@ func (x *ListSeenIntentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSeenIntentsRequest.ProtoReflect.Descriptor instead.
 func (*ListSeenIntentsRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{20}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{23}
 }
 
 type ListSeenIntentsResponse struct {
@@ -1108,7 +1322,7 @@ type ListSeenIntentsResponse struct {
 
 func (x *ListSeenIntentsResponse) Reset() {
 	*x = ListSeenIntentsResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[21]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1120,7 +1334,7 @@ func (x *ListSeenIntentsResponse) String() string {
 func (*ListSeenIntentsResponse) ProtoMessage() {}
 
 func (x *ListSeenIntentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[21]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1133,7 +1347,7 @@ func (x *ListSeenIntentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSeenIntentsResponse.ProtoReflect.Descriptor instead.
 func (*ListSeenIntentsResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{21}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListSeenIntentsResponse) GetIntents() [][]byte {
@@ -1156,7 +1370,7 @@ type Frame struct {
 
 func (x *Frame) Reset() {
 	*x = Frame{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[22]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1168,7 +1382,7 @@ func (x *Frame) String() string {
 func (*Frame) ProtoMessage() {}
 
 func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[22]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1181,7 +1395,7 @@ func (x *Frame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frame.ProtoReflect.Descriptor instead.
 func (*Frame) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{22}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Frame) GetEnvelope() []byte {
@@ -1214,7 +1428,7 @@ type DeliverResponse struct {
 
 func (x *DeliverResponse) Reset() {
 	*x = DeliverResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[23]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1226,7 +1440,7 @@ func (x *DeliverResponse) String() string {
 func (*DeliverResponse) ProtoMessage() {}
 
 func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[23]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1239,7 +1453,7 @@ func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverResponse.ProtoReflect.Descriptor instead.
 func (*DeliverResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{23}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DeliverResponse) GetAccepted() uint64 {
@@ -1259,7 +1473,7 @@ type ShareStatementsRequest struct {
 
 func (x *ShareStatementsRequest) Reset() {
 	*x = ShareStatementsRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[24]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1271,7 +1485,7 @@ func (x *ShareStatementsRequest) String() string {
 func (*ShareStatementsRequest) ProtoMessage() {}
 
 func (x *ShareStatementsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[24]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1284,7 +1498,7 @@ func (x *ShareStatementsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareStatementsRequest.ProtoReflect.Descriptor instead.
 func (*ShareStatementsRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{24}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ShareStatementsRequest) GetStatements() []*Signed {
@@ -1304,7 +1518,7 @@ type ShareStatementsResponse struct {
 
 func (x *ShareStatementsResponse) Reset() {
 	*x = ShareStatementsResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[25]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1530,7 @@ func (x *ShareStatementsResponse) String() string {
 func (*ShareStatementsResponse) ProtoMessage() {}
 
 func (x *ShareStatementsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[25]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1543,7 @@ func (x *ShareStatementsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareStatementsResponse.ProtoReflect.Descriptor instead.
 func (*ShareStatementsResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{25}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ShareStatementsResponse) GetRecorded() uint32 {
@@ -1351,7 +1565,7 @@ type CompareStatementsRequest struct {
 
 func (x *CompareStatementsRequest) Reset() {
 	*x = CompareStatementsRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[26]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1363,7 +1577,7 @@ func (x *CompareStatementsRequest) String() string {
 func (*CompareStatementsRequest) ProtoMessage() {}
 
 func (x *CompareStatementsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[26]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1376,7 +1590,7 @@ func (x *CompareStatementsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareStatementsRequest.ProtoReflect.Descriptor instead.
 func (*CompareStatementsRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{26}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CompareStatementsRequest) GetSet() []byte {
@@ -1406,7 +1620,7 @@ type CompareStatementsResponse struct {
 
 func (x *CompareStatementsResponse) Reset() {
 	*x = CompareStatementsResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[27]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1418,7 +1632,7 @@ func (x *CompareStatementsResponse) String() string {
 func (*CompareStatementsResponse) ProtoMessage() {}
 
 func (x *CompareStatementsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[27]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1431,7 +1645,7 @@ func (x *CompareStatementsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareStatementsResponse.ProtoReflect.Descriptor instead.
 func (*CompareStatementsResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{27}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CompareStatementsResponse) GetSame() bool {
@@ -1465,7 +1679,7 @@ type FetchStatementsRequest struct {
 
 func (x *FetchStatementsRequest) Reset() {
 	*x = FetchStatementsRequest{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[28]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1477,7 +1691,7 @@ func (x *FetchStatementsRequest) String() string {
 func (*FetchStatementsRequest) ProtoMessage() {}
 
 func (x *FetchStatementsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[28]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1490,7 +1704,7 @@ func (x *FetchStatementsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchStatementsRequest.ProtoReflect.Descriptor instead.
 func (*FetchStatementsRequest) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{28}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *FetchStatementsRequest) GetStatements() [][]byte {
@@ -1509,7 +1723,7 @@ type FetchStatementsResponse struct {
 
 func (x *FetchStatementsResponse) Reset() {
 	*x = FetchStatementsResponse{}
-	mi := &file_strongroom_v1_signer_proto_msgTypes[29]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1521,7 +1735,7 @@ func (x *FetchStatementsResponse) String() string {
 func (*FetchStatementsResponse) ProtoMessage() {}
 
 func (x *FetchStatementsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_strongroom_v1_signer_proto_msgTypes[29]
+	mi := &file_strongroom_v1_signer_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1534,7 +1748,7 @@ func (x *FetchStatementsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchStatementsResponse.ProtoReflect.Descriptor instead.
 func (*FetchStatementsResponse) Descriptor() ([]byte, []int) {
-	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{29}
+	return file_strongroom_v1_signer_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *FetchStatementsResponse) GetStatements() []*Signed {
@@ -1553,12 +1767,20 @@ const file_strongroom_v1_signer_proto_rawDesc = "" +
 	"\x05chain\x18\x01 \x01(\tR\x05chain\"J\n" +
 	"\x15StateBalancesResponse\x121\n" +
 	"\bbalances\x18\x01 \x01(\v2\x15.strongroom.v1.SignedR\bbalances\"\x18\n" +
-	"\x16GetSignerStatusRequest\"\xc0\x01\n" +
+	"\x16GetSignerStatusRequest\"\xf7\x01\n" +
 	"\x17GetSignerStatusResponse\x123\n" +
 	"\x06status\x18\x01 \x01(\v2\x1b.strongroom.v1.SignerStatusR\x06status\x12)\n" +
 	"\x10parameters_ready\x18\x02 \x01(\bR\x0fparametersReady\x12/\n" +
 	"\afreezes\x18\x03 \x03(\v2\x15.strongroom.v1.FreezeR\afreezes\x12\x14\n" +
-	"\x05build\x18\x04 \x01(\fR\x05build\"\xa4\x01\n" +
+	"\x05build\x18\x04 \x01(\fR\x05build\x125\n" +
+	"\adevices\x18\x05 \x03(\v2\x1b.strongroom.v1.DeviceStatusR\adevices\"z\n" +
+	"\fDeviceStatus\x12\x16\n" +
+	"\x06wallet\x18\x01 \x01(\tR\x06wallet\x12\x14\n" +
+	"\x05error\x18\x02 \x01(\tR\x05error\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x03 \x01(\x04R\n" +
+	"generation\x12\x1c\n" +
+	"\tcommitted\x18\x04 \x01(\x04R\tcommitted\"\xa4\x01\n" +
 	"\x06Freeze\x12\x18\n" +
 	"\aofficer\x18\x01 \x01(\tR\aofficer\x12\x1c\n" +
 	"\tstatement\x18\x02 \x01(\fR\tstatement\x120\n" +
@@ -1568,12 +1790,24 @@ const file_strongroom_v1_signer_proto_rawDesc = "" +
 	"\bevidence\x18\x01 \x01(\fR\bevidence\x12 \n" +
 	"\vreservation\x18\x02 \x01(\fR\vreservation\":\n" +
 	"\x0fReserveResponse\x12'\n" +
-	"\x03ack\x18\x01 \x01(\v2\x15.strongroom.v1.SignedR\x03ack\"\x89\x01\n" +
+	"\x03ack\x18\x01 \x01(\v2\x15.strongroom.v1.SignedR\x03ack\"\xc4\x01\n" +
 	"\vSignRequest\x12\x1a\n" +
 	"\bevidence\x18\x01 \x01(\fR\bevidence\x12 \n" +
 	"\vcertificate\x18\x02 \x01(\fR\vcertificate\x12\"\n" +
 	"\fparticipants\x18\x03 \x03(\tR\fparticipants\x12\x18\n" +
-	"\aattempt\x18\x04 \x01(\x04R\aattempt\"O\n" +
+	"\aattempt\x18\x04 \x01(\x04R\aattempt\x129\n" +
+	"\fattestations\x18\x05 \x03(\v2\x15.strongroom.v1.SignedR\fattestations\"g\n" +
+	"\rCosignRequest\x12\x1a\n" +
+	"\bevidence\x18\x01 \x01(\fR\bevidence\x12 \n" +
+	"\vcertificate\x18\x02 \x01(\fR\vcertificate\x12\x18\n" +
+	"\aattempt\x18\x03 \x01(\x04R\aattempt\"\x8a\x01\n" +
+	"\x0eCosignResponse\x12\x1e\n" +
+	"\n" +
+	"signatures\x18\x01 \x03(\fR\n" +
+	"signatures\x12\x1f\n" +
+	"\vpublic_keys\x18\x02 \x03(\fR\n" +
+	"publicKeys\x127\n" +
+	"\vattestation\x18\x03 \x01(\v2\x15.strongroom.v1.SignedR\vattestation\"O\n" +
 	"\fSignResponse\x12\x1e\n" +
 	"\n" +
 	"signatures\x18\x01 \x03(\fR\n" +
@@ -1644,11 +1878,12 @@ const file_strongroom_v1_signer_proto_rawDesc = "" +
 	"\x17FetchStatementsResponse\x125\n" +
 	"\n" +
 	"statements\x18\x01 \x03(\v2\x15.strongroom.v1.SignedR\n" +
-	"statements2\xe6\x04\n" +
+	"statements2\xad\x05\n" +
 	"\rSignerService\x12`\n" +
 	"\x0fGetSignerStatus\x12%.strongroom.v1.GetSignerStatusRequest\x1a&.strongroom.v1.GetSignerStatusResponse\x12H\n" +
 	"\aReserve\x12\x1d.strongroom.v1.ReserveRequest\x1a\x1e.strongroom.v1.ReserveResponse\x12?\n" +
-	"\x04Sign\x12\x1a.strongroom.v1.SignRequest\x1a\x1b.strongroom.v1.SignResponse\x12Z\n" +
+	"\x04Sign\x12\x1a.strongroom.v1.SignRequest\x1a\x1b.strongroom.v1.SignResponse\x12E\n" +
+	"\x06Cosign\x12\x1c.strongroom.v1.CosignRequest\x1a\x1d.strongroom.v1.CosignResponse\x12Z\n" +
 	"\rAttestAddress\x12#.strongroom.v1.AttestAddressRequest\x1a$.strongroom.v1.AttestAddressResponse\x12]\n" +
 	"\x0eGetCertificate\x12$.strongroom.v1.GetCertificateRequest\x1a%.strongroom.v1.GetCertificateResponse\x12Q\n" +
 	"\n" +
@@ -1676,91 +1911,99 @@ func file_strongroom_v1_signer_proto_rawDescGZIP() []byte {
 	return file_strongroom_v1_signer_proto_rawDescData
 }
 
-var file_strongroom_v1_signer_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_strongroom_v1_signer_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_strongroom_v1_signer_proto_goTypes = []any{
 	(*StateBalancesRequest)(nil),          // 0: strongroom.v1.StateBalancesRequest
 	(*StateBalancesResponse)(nil),         // 1: strongroom.v1.StateBalancesResponse
 	(*GetSignerStatusRequest)(nil),        // 2: strongroom.v1.GetSignerStatusRequest
 	(*GetSignerStatusResponse)(nil),       // 3: strongroom.v1.GetSignerStatusResponse
-	(*Freeze)(nil),                        // 4: strongroom.v1.Freeze
-	(*ReserveRequest)(nil),                // 5: strongroom.v1.ReserveRequest
-	(*ReserveResponse)(nil),               // 6: strongroom.v1.ReserveResponse
-	(*SignRequest)(nil),                   // 7: strongroom.v1.SignRequest
-	(*SignResponse)(nil),                  // 8: strongroom.v1.SignResponse
-	(*AttestAddressRequest)(nil),          // 9: strongroom.v1.AttestAddressRequest
-	(*AttestAddressResponse)(nil),         // 10: strongroom.v1.AttestAddressResponse
-	(*GetCertificateRequest)(nil),         // 11: strongroom.v1.GetCertificateRequest
-	(*GetCertificateResponse)(nil),        // 12: strongroom.v1.GetCertificateResponse
-	(*JoinKeygenRequest)(nil),             // 13: strongroom.v1.JoinKeygenRequest
-	(*JoinKeygenResponse)(nil),            // 14: strongroom.v1.JoinKeygenResponse
-	(*SubmitSignerStatementRequest)(nil),  // 15: strongroom.v1.SubmitSignerStatementRequest
-	(*SubmitSignerStatementResponse)(nil), // 16: strongroom.v1.SubmitSignerStatementResponse
-	(*ListStatementsRequest)(nil),         // 17: strongroom.v1.ListStatementsRequest
-	(*ListStatementsResponse)(nil),        // 18: strongroom.v1.ListStatementsResponse
-	(*RecordedStatement)(nil),             // 19: strongroom.v1.RecordedStatement
-	(*ListSeenIntentsRequest)(nil),        // 20: strongroom.v1.ListSeenIntentsRequest
-	(*ListSeenIntentsResponse)(nil),       // 21: strongroom.v1.ListSeenIntentsResponse
-	(*Frame)(nil),                         // 22: strongroom.v1.Frame
-	(*DeliverResponse)(nil),               // 23: strongroom.v1.DeliverResponse
-	(*ShareStatementsRequest)(nil),        // 24: strongroom.v1.ShareStatementsRequest
-	(*ShareStatementsResponse)(nil),       // 25: strongroom.v1.ShareStatementsResponse
-	(*CompareStatementsRequest)(nil),      // 26: strongroom.v1.CompareStatementsRequest
-	(*CompareStatementsResponse)(nil),     // 27: strongroom.v1.CompareStatementsResponse
-	(*FetchStatementsRequest)(nil),        // 28: strongroom.v1.FetchStatementsRequest
-	(*FetchStatementsResponse)(nil),       // 29: strongroom.v1.FetchStatementsResponse
-	(*Signed)(nil),                        // 30: strongroom.v1.Signed
-	(*SignerStatus)(nil),                  // 31: strongroom.v1.SignerStatus
-	(*timestamppb.Timestamp)(nil),         // 32: google.protobuf.Timestamp
-	(*KeyStatus)(nil),                     // 33: strongroom.v1.KeyStatus
+	(*DeviceStatus)(nil),                  // 4: strongroom.v1.DeviceStatus
+	(*Freeze)(nil),                        // 5: strongroom.v1.Freeze
+	(*ReserveRequest)(nil),                // 6: strongroom.v1.ReserveRequest
+	(*ReserveResponse)(nil),               // 7: strongroom.v1.ReserveResponse
+	(*SignRequest)(nil),                   // 8: strongroom.v1.SignRequest
+	(*CosignRequest)(nil),                 // 9: strongroom.v1.CosignRequest
+	(*CosignResponse)(nil),                // 10: strongroom.v1.CosignResponse
+	(*SignResponse)(nil),                  // 11: strongroom.v1.SignResponse
+	(*AttestAddressRequest)(nil),          // 12: strongroom.v1.AttestAddressRequest
+	(*AttestAddressResponse)(nil),         // 13: strongroom.v1.AttestAddressResponse
+	(*GetCertificateRequest)(nil),         // 14: strongroom.v1.GetCertificateRequest
+	(*GetCertificateResponse)(nil),        // 15: strongroom.v1.GetCertificateResponse
+	(*JoinKeygenRequest)(nil),             // 16: strongroom.v1.JoinKeygenRequest
+	(*JoinKeygenResponse)(nil),            // 17: strongroom.v1.JoinKeygenResponse
+	(*SubmitSignerStatementRequest)(nil),  // 18: strongroom.v1.SubmitSignerStatementRequest
+	(*SubmitSignerStatementResponse)(nil), // 19: strongroom.v1.SubmitSignerStatementResponse
+	(*ListStatementsRequest)(nil),         // 20: strongroom.v1.ListStatementsRequest
+	(*ListStatementsResponse)(nil),        // 21: strongroom.v1.ListStatementsResponse
+	(*RecordedStatement)(nil),             // 22: strongroom.v1.RecordedStatement
+	(*ListSeenIntentsRequest)(nil),        // 23: strongroom.v1.ListSeenIntentsRequest
+	(*ListSeenIntentsResponse)(nil),       // 24: strongroom.v1.ListSeenIntentsResponse
+	(*Frame)(nil),                         // 25: strongroom.v1.Frame
+	(*DeliverResponse)(nil),               // 26: strongroom.v1.DeliverResponse
+	(*ShareStatementsRequest)(nil),        // 27: strongroom.v1.ShareStatementsRequest
+	(*ShareStatementsResponse)(nil),       // 28: strongroom.v1.ShareStatementsResponse
+	(*CompareStatementsRequest)(nil),      // 29: strongroom.v1.CompareStatementsRequest
+	(*CompareStatementsResponse)(nil),     // 30: strongroom.v1.CompareStatementsResponse
+	(*FetchStatementsRequest)(nil),        // 31: strongroom.v1.FetchStatementsRequest
+	(*FetchStatementsResponse)(nil),       // 32: strongroom.v1.FetchStatementsResponse
+	(*Signed)(nil),                        // 33: strongroom.v1.Signed
+	(*SignerStatus)(nil),                  // 34: strongroom.v1.SignerStatus
+	(*timestamppb.Timestamp)(nil),         // 35: google.protobuf.Timestamp
+	(*KeyStatus)(nil),                     // 36: strongroom.v1.KeyStatus
 }
 var file_strongroom_v1_signer_proto_depIdxs = []int32{
-	30, // 0: strongroom.v1.StateBalancesResponse.balances:type_name -> strongroom.v1.Signed
-	31, // 1: strongroom.v1.GetSignerStatusResponse.status:type_name -> strongroom.v1.SignerStatus
-	4,  // 2: strongroom.v1.GetSignerStatusResponse.freezes:type_name -> strongroom.v1.Freeze
-	32, // 3: strongroom.v1.Freeze.since:type_name -> google.protobuf.Timestamp
-	32, // 4: strongroom.v1.Freeze.until:type_name -> google.protobuf.Timestamp
-	30, // 5: strongroom.v1.ReserveResponse.ack:type_name -> strongroom.v1.Signed
-	30, // 6: strongroom.v1.AttestAddressResponse.attestation:type_name -> strongroom.v1.Signed
-	33, // 7: strongroom.v1.JoinKeygenResponse.key:type_name -> strongroom.v1.KeyStatus
-	30, // 8: strongroom.v1.SubmitSignerStatementRequest.statement:type_name -> strongroom.v1.Signed
-	19, // 9: strongroom.v1.ListStatementsResponse.statements:type_name -> strongroom.v1.RecordedStatement
-	30, // 10: strongroom.v1.RecordedStatement.statement:type_name -> strongroom.v1.Signed
-	32, // 11: strongroom.v1.RecordedStatement.first_seen:type_name -> google.protobuf.Timestamp
-	30, // 12: strongroom.v1.ShareStatementsRequest.statements:type_name -> strongroom.v1.Signed
-	30, // 13: strongroom.v1.FetchStatementsResponse.statements:type_name -> strongroom.v1.Signed
-	2,  // 14: strongroom.v1.SignerService.GetSignerStatus:input_type -> strongroom.v1.GetSignerStatusRequest
-	5,  // 15: strongroom.v1.SignerService.Reserve:input_type -> strongroom.v1.ReserveRequest
-	7,  // 16: strongroom.v1.SignerService.Sign:input_type -> strongroom.v1.SignRequest
-	9,  // 17: strongroom.v1.SignerService.AttestAddress:input_type -> strongroom.v1.AttestAddressRequest
-	11, // 18: strongroom.v1.SignerService.GetCertificate:input_type -> strongroom.v1.GetCertificateRequest
-	13, // 19: strongroom.v1.SignerService.JoinKeygen:input_type -> strongroom.v1.JoinKeygenRequest
-	0,  // 20: strongroom.v1.SignerService.StateBalances:input_type -> strongroom.v1.StateBalancesRequest
-	15, // 21: strongroom.v1.OfficerService.SubmitSignerStatement:input_type -> strongroom.v1.SubmitSignerStatementRequest
-	17, // 22: strongroom.v1.OfficerService.ListStatements:input_type -> strongroom.v1.ListStatementsRequest
-	20, // 23: strongroom.v1.OfficerService.ListSeenIntents:input_type -> strongroom.v1.ListSeenIntentsRequest
-	22, // 24: strongroom.v1.PeerService.Deliver:input_type -> strongroom.v1.Frame
-	24, // 25: strongroom.v1.PeerService.ShareStatements:input_type -> strongroom.v1.ShareStatementsRequest
-	26, // 26: strongroom.v1.PeerService.CompareStatements:input_type -> strongroom.v1.CompareStatementsRequest
-	28, // 27: strongroom.v1.PeerService.FetchStatements:input_type -> strongroom.v1.FetchStatementsRequest
-	3,  // 28: strongroom.v1.SignerService.GetSignerStatus:output_type -> strongroom.v1.GetSignerStatusResponse
-	6,  // 29: strongroom.v1.SignerService.Reserve:output_type -> strongroom.v1.ReserveResponse
-	8,  // 30: strongroom.v1.SignerService.Sign:output_type -> strongroom.v1.SignResponse
-	10, // 31: strongroom.v1.SignerService.AttestAddress:output_type -> strongroom.v1.AttestAddressResponse
-	12, // 32: strongroom.v1.SignerService.GetCertificate:output_type -> strongroom.v1.GetCertificateResponse
-	14, // 33: strongroom.v1.SignerService.JoinKeygen:output_type -> strongroom.v1.JoinKeygenResponse
-	1,  // 34: strongroom.v1.SignerService.StateBalances:output_type -> strongroom.v1.StateBalancesResponse
-	16, // 35: strongroom.v1.OfficerService.SubmitSignerStatement:output_type -> strongroom.v1.SubmitSignerStatementResponse
-	18, // 36: strongroom.v1.OfficerService.ListStatements:output_type -> strongroom.v1.ListStatementsResponse
-	21, // 37: strongroom.v1.OfficerService.ListSeenIntents:output_type -> strongroom.v1.ListSeenIntentsResponse
-	23, // 38: strongroom.v1.PeerService.Deliver:output_type -> strongroom.v1.DeliverResponse
-	25, // 39: strongroom.v1.PeerService.ShareStatements:output_type -> strongroom.v1.ShareStatementsResponse
-	27, // 40: strongroom.v1.PeerService.CompareStatements:output_type -> strongroom.v1.CompareStatementsResponse
-	29, // 41: strongroom.v1.PeerService.FetchStatements:output_type -> strongroom.v1.FetchStatementsResponse
-	28, // [28:42] is the sub-list for method output_type
-	14, // [14:28] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	33, // 0: strongroom.v1.StateBalancesResponse.balances:type_name -> strongroom.v1.Signed
+	34, // 1: strongroom.v1.GetSignerStatusResponse.status:type_name -> strongroom.v1.SignerStatus
+	5,  // 2: strongroom.v1.GetSignerStatusResponse.freezes:type_name -> strongroom.v1.Freeze
+	4,  // 3: strongroom.v1.GetSignerStatusResponse.devices:type_name -> strongroom.v1.DeviceStatus
+	35, // 4: strongroom.v1.Freeze.since:type_name -> google.protobuf.Timestamp
+	35, // 5: strongroom.v1.Freeze.until:type_name -> google.protobuf.Timestamp
+	33, // 6: strongroom.v1.ReserveResponse.ack:type_name -> strongroom.v1.Signed
+	33, // 7: strongroom.v1.SignRequest.attestations:type_name -> strongroom.v1.Signed
+	33, // 8: strongroom.v1.CosignResponse.attestation:type_name -> strongroom.v1.Signed
+	33, // 9: strongroom.v1.AttestAddressResponse.attestation:type_name -> strongroom.v1.Signed
+	36, // 10: strongroom.v1.JoinKeygenResponse.key:type_name -> strongroom.v1.KeyStatus
+	33, // 11: strongroom.v1.SubmitSignerStatementRequest.statement:type_name -> strongroom.v1.Signed
+	22, // 12: strongroom.v1.ListStatementsResponse.statements:type_name -> strongroom.v1.RecordedStatement
+	33, // 13: strongroom.v1.RecordedStatement.statement:type_name -> strongroom.v1.Signed
+	35, // 14: strongroom.v1.RecordedStatement.first_seen:type_name -> google.protobuf.Timestamp
+	33, // 15: strongroom.v1.ShareStatementsRequest.statements:type_name -> strongroom.v1.Signed
+	33, // 16: strongroom.v1.FetchStatementsResponse.statements:type_name -> strongroom.v1.Signed
+	2,  // 17: strongroom.v1.SignerService.GetSignerStatus:input_type -> strongroom.v1.GetSignerStatusRequest
+	6,  // 18: strongroom.v1.SignerService.Reserve:input_type -> strongroom.v1.ReserveRequest
+	8,  // 19: strongroom.v1.SignerService.Sign:input_type -> strongroom.v1.SignRequest
+	9,  // 20: strongroom.v1.SignerService.Cosign:input_type -> strongroom.v1.CosignRequest
+	12, // 21: strongroom.v1.SignerService.AttestAddress:input_type -> strongroom.v1.AttestAddressRequest
+	14, // 22: strongroom.v1.SignerService.GetCertificate:input_type -> strongroom.v1.GetCertificateRequest
+	16, // 23: strongroom.v1.SignerService.JoinKeygen:input_type -> strongroom.v1.JoinKeygenRequest
+	0,  // 24: strongroom.v1.SignerService.StateBalances:input_type -> strongroom.v1.StateBalancesRequest
+	18, // 25: strongroom.v1.OfficerService.SubmitSignerStatement:input_type -> strongroom.v1.SubmitSignerStatementRequest
+	20, // 26: strongroom.v1.OfficerService.ListStatements:input_type -> strongroom.v1.ListStatementsRequest
+	23, // 27: strongroom.v1.OfficerService.ListSeenIntents:input_type -> strongroom.v1.ListSeenIntentsRequest
+	25, // 28: strongroom.v1.PeerService.Deliver:input_type -> strongroom.v1.Frame
+	27, // 29: strongroom.v1.PeerService.ShareStatements:input_type -> strongroom.v1.ShareStatementsRequest
+	29, // 30: strongroom.v1.PeerService.CompareStatements:input_type -> strongroom.v1.CompareStatementsRequest
+	31, // 31: strongroom.v1.PeerService.FetchStatements:input_type -> strongroom.v1.FetchStatementsRequest
+	3,  // 32: strongroom.v1.SignerService.GetSignerStatus:output_type -> strongroom.v1.GetSignerStatusResponse
+	7,  // 33: strongroom.v1.SignerService.Reserve:output_type -> strongroom.v1.ReserveResponse
+	11, // 34: strongroom.v1.SignerService.Sign:output_type -> strongroom.v1.SignResponse
+	10, // 35: strongroom.v1.SignerService.Cosign:output_type -> strongroom.v1.CosignResponse
+	13, // 36: strongroom.v1.SignerService.AttestAddress:output_type -> strongroom.v1.AttestAddressResponse
+	15, // 37: strongroom.v1.SignerService.GetCertificate:output_type -> strongroom.v1.GetCertificateResponse
+	17, // 38: strongroom.v1.SignerService.JoinKeygen:output_type -> strongroom.v1.JoinKeygenResponse
+	1,  // 39: strongroom.v1.SignerService.StateBalances:output_type -> strongroom.v1.StateBalancesResponse
+	19, // 40: strongroom.v1.OfficerService.SubmitSignerStatement:output_type -> strongroom.v1.SubmitSignerStatementResponse
+	21, // 41: strongroom.v1.OfficerService.ListStatements:output_type -> strongroom.v1.ListStatementsResponse
+	24, // 42: strongroom.v1.OfficerService.ListSeenIntents:output_type -> strongroom.v1.ListSeenIntentsResponse
+	26, // 43: strongroom.v1.PeerService.Deliver:output_type -> strongroom.v1.DeliverResponse
+	28, // 44: strongroom.v1.PeerService.ShareStatements:output_type -> strongroom.v1.ShareStatementsResponse
+	30, // 45: strongroom.v1.PeerService.CompareStatements:output_type -> strongroom.v1.CompareStatementsResponse
+	32, // 46: strongroom.v1.PeerService.FetchStatements:output_type -> strongroom.v1.FetchStatementsResponse
+	32, // [32:47] is the sub-list for method output_type
+	17, // [17:32] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_strongroom_v1_signer_proto_init() }
@@ -1775,7 +2018,7 @@ func file_strongroom_v1_signer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_strongroom_v1_signer_proto_rawDesc), len(file_strongroom_v1_signer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   30,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

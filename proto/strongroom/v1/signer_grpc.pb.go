@@ -25,6 +25,7 @@ const (
 	SignerService_GetSignerStatus_FullMethodName = "/strongroom.v1.SignerService/GetSignerStatus"
 	SignerService_Reserve_FullMethodName         = "/strongroom.v1.SignerService/Reserve"
 	SignerService_Sign_FullMethodName            = "/strongroom.v1.SignerService/Sign"
+	SignerService_Cosign_FullMethodName          = "/strongroom.v1.SignerService/Cosign"
 	SignerService_AttestAddress_FullMethodName   = "/strongroom.v1.SignerService/AttestAddress"
 	SignerService_GetCertificate_FullMethodName  = "/strongroom.v1.SignerService/GetCertificate"
 	SignerService_JoinKeygen_FullMethodName      = "/strongroom.v1.SignerService/JoinKeygen"
@@ -42,6 +43,9 @@ type SignerServiceClient interface {
 	Reserve(ctx context.Context, in *ReserveRequest, opts ...grpc.CallOption) (*ReserveResponse, error)
 	// Checks the certificate, runs the guard again, and takes part in a signing session with the other participants.
 	Sign(ctx context.Context, in *SignRequest, opts ...grpc.CallOption) (*SignResponse, error)
+	// For a signer whose token signs for the withdrawal's wallet: checks the certificate, runs the guard, records the attempt and signs with the keys
+	// in the token, on Bitcoin the transaction itself, on EVM chains a canon.Attestation.
+	Cosign(ctx context.Context, in *CosignRequest, opts ...grpc.CallOption) (*CosignResponse, error)
 	// Derives an address and attests it by a signed canon.Address.
 	AttestAddress(ctx context.Context, in *AttestAddressRequest, opts ...grpc.CallOption) (*AttestAddressResponse, error)
 	// Hands out a certificate that this signer acted upon, so that a withdrawal is not stranded by whoever else lost it. It is no secret:
@@ -86,6 +90,16 @@ func (c *signerServiceClient) Sign(ctx context.Context, in *SignRequest, opts ..
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SignResponse)
 	err := c.cc.Invoke(ctx, SignerService_Sign_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *signerServiceClient) Cosign(ctx context.Context, in *CosignRequest, opts ...grpc.CallOption) (*CosignResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CosignResponse)
+	err := c.cc.Invoke(ctx, SignerService_Cosign_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -143,6 +157,9 @@ type SignerServiceServer interface {
 	Reserve(context.Context, *ReserveRequest) (*ReserveResponse, error)
 	// Checks the certificate, runs the guard again, and takes part in a signing session with the other participants.
 	Sign(context.Context, *SignRequest) (*SignResponse, error)
+	// For a signer whose token signs for the withdrawal's wallet: checks the certificate, runs the guard, records the attempt and signs with the keys
+	// in the token, on Bitcoin the transaction itself, on EVM chains a canon.Attestation.
+	Cosign(context.Context, *CosignRequest) (*CosignResponse, error)
 	// Derives an address and attests it by a signed canon.Address.
 	AttestAddress(context.Context, *AttestAddressRequest) (*AttestAddressResponse, error)
 	// Hands out a certificate that this signer acted upon, so that a withdrawal is not stranded by whoever else lost it. It is no secret:
@@ -171,6 +188,9 @@ func (UnimplementedSignerServiceServer) Reserve(context.Context, *ReserveRequest
 }
 func (UnimplementedSignerServiceServer) Sign(context.Context, *SignRequest) (*SignResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Sign not implemented")
+}
+func (UnimplementedSignerServiceServer) Cosign(context.Context, *CosignRequest) (*CosignResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Cosign not implemented")
 }
 func (UnimplementedSignerServiceServer) AttestAddress(context.Context, *AttestAddressRequest) (*AttestAddressResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AttestAddress not implemented")
@@ -255,6 +275,24 @@ func _SignerService_Sign_Handler(srv interface{}, ctx context.Context, dec func(
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(SignerServiceServer).Sign(ctx, req.(*SignRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SignerService_Cosign_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CosignRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignerServiceServer).Cosign(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignerService_Cosign_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignerServiceServer).Cosign(ctx, req.(*CosignRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -349,6 +387,10 @@ var SignerService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Sign",
 			Handler:    _SignerService_Sign_Handler,
+		},
+		{
+			MethodName: "Cosign",
+			Handler:    _SignerService_Cosign_Handler,
 		},
 		{
 			MethodName: "AttestAddress",

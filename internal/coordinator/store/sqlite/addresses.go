@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/strongroom/strongroom/internal/coordinator/store"
+	"github.com/strongroom/strongroom/internal/coordinator/withdrawal"
 	"github.com/strongroom/strongroom/proto/canon"
+	"github.com/strongroom/strongroom/wallets/bitcoin"
 )
 
 // AddAddress implements store.Addresses.
@@ -22,35 +24,64 @@ func (s *Store) AddAddress(ctx context.Context, a store.Address) (stored store.A
 		a.Owner = a.Account
 	}
 	err = s.update(ctx, func(t transaction) error {
-		if a.RequestID != "" {
-			var found bool
-			stored, found, err = t.address(`wallet = ? AND owner = ? AND request_id = ?`, string(a.Wallet), string(a.Owner), a.RequestID)
-			if found || err != nil {
-				return err
-			}
-		}
-		other, found, err := t.address(`(wallet = ? AND account = ? AND branch = ? AND address_index = ?) OR (chain = ? AND address = ?)`,
-			string(a.Wallet), string(a.Account), a.Branch, a.Index, string(a.Chain), a.Bytes)
-		if err != nil {
-			return err
-		}
-		if found && other.Place == a.Place && other.Owner == a.Owner && other.RequestID == a.RequestID && bytes.Equal(other.Bytes, a.Bytes) {
-			stored = other
-			return nil
-		}
-		if found {
-			return &store.TakenError{What: "address", Name: fmt.Sprintf("%s/%s/%d/%d", a.Wallet, a.Account, a.Branch, a.Index), Holder: other.RequestID}
-		}
-		stored, added = a, true
-		request := sql.NullString{String: a.RequestID, Valid: a.RequestID != ""}
-		return t.exec(`INSERT INTO addresses (wallet, account, branch, address_index, chain, address, attestations, request_id, created, owner)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, string(a.Wallet), string(a.Account), a.Branch, a.Index, string(a.Chain), a.Bytes,
-			attestations, request, a.Created.UnixMilli(), string(a.Owner))
+		stored, added, err = t.addAddress(a, attestations)
+		return err
 	})
 	if err != nil {
 		return store.Address{}, false, err
 	}
 	return stored, added, nil
+}
+
+func (t transaction) addAddress(a store.Address, attestations []byte) (stored store.Address, added bool, err error) {
+	if a.RequestID != "" {
+		stored, found, err := t.address(`wallet = ? AND owner = ? AND request_id = ?`, string(a.Wallet), string(a.Owner), a.RequestID)
+		if found || err != nil {
+			return stored, false, err
+		}
+	}
+	other, found, err := t.address(`(wallet = ? AND account = ? AND branch = ? AND address_index = ?) OR (chain = ? AND address = ?)`,
+		string(a.Wallet), string(a.Account), a.Branch, a.Index, string(a.Chain), a.Bytes)
+	if err != nil {
+		return a, false, err
+	}
+	if found && other.Place == a.Place && other.Owner == a.Owner && other.RequestID == a.RequestID && bytes.Equal(other.Bytes, a.Bytes) {
+		return other, false, nil
+	}
+	if found {
+		return a, false, &store.TakenError{What: "address", Name: fmt.Sprintf("%s/%s/%d/%d", a.Wallet, a.Account, a.Branch, a.Index), Holder: other.RequestID}
+	}
+	request := sql.NullString{String: a.RequestID, Valid: a.RequestID != ""}
+	return a, true, t.exec(`INSERT INTO addresses (wallet, account, branch, address_index, chain, address, attestations, request_id, created, owner)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, string(a.Wallet), string(a.Account), a.Branch, a.Index, string(a.Chain), a.Bytes,
+		attestations, request, a.Created.UnixMilli(), string(a.Owner))
+}
+
+// keepChange stores the addresses that the change of a prepared transaction goes to: with the row or not at all, so that a preparation that comes to
+// nothing uses none up.
+func (t transaction) keepChange(w withdrawal.Withdrawal, e withdrawal.Event) error {
+	if e.Kind != withdrawal.EventPrepare || len(w.Prepared.Change) == 0 {
+		return nil
+	}
+	tx, err := bitcoin.Parse(w.Prepared.Unsigned)
+	if err != nil {
+		return fmt.Errorf("sqlite: change of withdrawal %s: %w", w.ID, err)
+	}
+	none, err := store.EncodeSigned(nil)
+	if err != nil {
+		return err
+	}
+	for _, p := range w.Prepared.Change {
+		if p.Position >= uint64(len(tx.TxOut)) {
+			return fmt.Errorf("sqlite: change of withdrawal %s: expected a position below %d, found %d", w.ID, len(tx.TxOut), p.Position)
+		}
+		a := store.Address{Place: store.Place{Wallet: w.Wallet, Account: p.Account, Branch: p.Branch, Index: p.Index}, Owner: p.Account, Chain: w.Chain,
+			Bytes: tx.TxOut[p.Position].PkScript, Created: e.Time.UTC().Truncate(time.Millisecond)}
+		if _, _, err := t.addAddress(a, none); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 const addressColumns = `SELECT wallet, account, branch, address_index, chain, address, attestations, request_id, created, owner FROM addresses WHERE `

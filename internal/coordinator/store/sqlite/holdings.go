@@ -123,7 +123,7 @@ func (t transaction) holdCoin(a canon.Anchor, id canon.Digest) error {
 // moveSetAside sets the withdrawal's amounts aside, or returns them.
 func (t transaction) moveSetAside(before, after withdrawal.Withdrawal, e withdrawal.Event) error {
 	was, is := before.Pending(), after.Pending()
-	if is && (e.Kind == withdrawal.EventPrepare || e.Kind == withdrawal.EventAttempt) {
+	if is && (e.Kind == withdrawal.EventPrepare || e.Kind == withdrawal.EventCosign || e.Kind == withdrawal.EventAttempt) {
 		return t.stillOwed(after, e.Depth)
 	}
 	if was == is {

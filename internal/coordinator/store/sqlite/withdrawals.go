@@ -128,6 +128,9 @@ func (t transaction) advance(organisation canon.Digest, before, after withdrawal
 	if err := t.moveCoins(before, after); err != nil {
 		return err
 	}
+	if err := t.keepChange(after, e); err != nil {
+		return err
+	}
 	if err := t.moveSetAside(before, after, e); err != nil {
 		return err
 	}

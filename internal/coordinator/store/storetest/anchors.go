@@ -170,3 +170,47 @@ func nonces(t *testing.T, s store.Store) {
 		t.Error("took a start nonce of 2^64-1")
 	}
 }
+
+// The address of the change is there once the transaction is, and one that was refused uses none up.
+func changeIsKeptWithTheTransaction(t *testing.T, s store.Store) {
+	coin := owned(1, 0, 5000, 10, withdrawaltest.Account)
+	anchor := canon.Anchor{Chain: withdrawaltest.Bitcoin, Account: coin.TxID[:], Number: 0}
+	next := func(want uint64) {
+		t.Helper()
+		if n, err := s.NextIndex(t.Context(), withdrawaltest.BTCWallet, withdrawaltest.Account, 1); err != nil || n != want {
+			t.Errorf("next index of branch 1: expected %d, found %d, %v", want, n, err)
+		}
+	}
+	try := func(id string, index uint64, values ...int64) error {
+		w := apply(t, s, create(t, s, withdrawaltest.Bitcoin, id), withdrawal.EventAllow)
+		e := prepare(t, w, anchor)
+		raw, _ := spending(t, coin, values...)
+		carry(t, e.Prepared, raw)
+		e.Prepared.Change[0].Index = index
+		w, err := s.Apply(t.Context(), w.ID, w.Version, e)
+		if err == nil { // the same transaction under another version of its reservation
+			again := prepare(t, w, anchor)
+			carry(t, again.Prepared, raw)
+			again.Prepared.Change[0].Index = index
+			_, err = s.Apply(t.Context(), w.ID, w.Version, again)
+		}
+		return err
+	}
+	if err := try("r-1", 0, 1000); err == nil {
+		t.Error("expected change beyond the outputs to be refused, found none")
+	}
+	next(0)
+	if err := try("r-2", 0, 1000, 3990); err != nil {
+		t.Fatal(err)
+	}
+	next(1)
+	stored, err := s.AddressAt(t.Context(), store.Place{Wallet: withdrawaltest.BTCWallet, Account: withdrawaltest.Account, Branch: 1})
+	if err != nil || stored.Owner != withdrawaltest.Account || len(stored.Bytes) != 22 || stored.Bytes[2] != 1 {
+		t.Errorf("expected the script of the second output, found %x of %s, %v", stored.Bytes, stored.Owner, err)
+	}
+	var taken *store.TakenError
+	if err := try("r-3", 1, 1000, 3980); !errors.As(err, &taken) {
+		t.Errorf("expected a TakenError for the coin, found %v", err)
+	}
+	next(1)
+}

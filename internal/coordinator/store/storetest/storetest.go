@@ -43,6 +43,7 @@ func Run(t *testing.T, open Factory) {
 		{"SetAsideNeverExceedsTheBalance", setAside},
 		{"AmountsOf256BitsAddUp", largeAmounts},
 		{"AddressesAreIssuedOnce", addresses},
+		{"ChangeIsKeptWithTheTransaction", changeIsKeptWithTheTransaction},
 		{"ParallelAddressesGetDistinctPlaces", parallelAddresses},
 		{"CharterEntriesAreKeptInOrder", charterEntries},
 		{"BookChangesAreKeptInOrder", bookChanges},

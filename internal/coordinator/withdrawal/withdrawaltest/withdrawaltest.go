@@ -100,6 +100,8 @@ func Event(t testing.TB, w withdrawal.Withdrawal, k withdrawal.Kind) withdrawal.
 			c.Reservation = w.Prepared.Reservation
 		}
 		e.Certificate = Signed(t, c).Document
+	case withdrawal.EventCosign:
+		e.Participants = []canon.Name{"vault-1"}
 	case withdrawal.EventAttempt:
 		e.Participants = []canon.Name{"node-1", "node-2"}
 	case withdrawal.EventSign, withdrawal.EventReplace:

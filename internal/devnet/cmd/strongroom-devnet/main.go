@@ -83,7 +83,7 @@ func (c upCommand) Run(ctx context.Context) error {
 		return err
 	}
 	defer d.Down()
-	if err := demo.Prepare(ctx, d); err != nil {
+	if err := demo.PrepareVault(ctx, d); err != nil {
 		return err
 	}
 	fmt.Println()
