@@ -134,7 +134,7 @@ func TestDecidingPackagesDoNoIO(t *testing.T) {
 	forbidden := []string{"net", "net/http", "net/rpc", "database/sql", "google.golang.org/grpc", "os/exec"}
 	for _, p := range own(t) {
 		from, _ := rel(p.ImportPath)
-		if !under(from, "policy", "audit", "airgap", "wallets/bitcoin", "wallets/ethereum", "proto/canon", "proto/refusal") {
+		if !under(from, "policy", "audit", "airgap", "wallets/bitcoin", "wallets/ethereum", "wallets/keyset", "wallets/descriptor", "proto/canon", "proto/refusal") {
 			continue
 		}
 		for _, i := range p.Imports {
@@ -157,6 +157,20 @@ func TestGuardLinksNoNetworkStack(t *testing.T) {
 	}
 }
 
+// The tool on a machine without a network: nothing in it speaks HTTP, gRPC or SQL, or can hold a share. Package net itself is there, for the socket of an
+// ssh-agent, and database/sql for an interface that a number type implements; no driver is.
+func TestOfflineToolLinksNoNetwork(t *testing.T) {
+	forbidden := []string{"net/http", "net/rpc", "google.golang.org/grpc", "modernc.org/sqlite", "github.com/jackc/pgx"}
+	for _, p := range list(t, "./cmd/strongroom-offline") {
+		for _, d := range p.Deps {
+			own, _ := rel(d)
+			if under(d, forbidden...) || strings.HasPrefix(d, "github.com/bnb-chain/tss-lib") || under(own, "internal/coordinator", "mpc", "proto/rpc") {
+				t.Errorf("%s reaches %s", p.ImportPath, d)
+			}
+		}
+	}
+}
+
 func TestOnePackageUsesCgo(t *testing.T) {
 	for _, p := range own(t) {
 		from, _ := rel(p.ImportPath)
@@ -164,6 +178,42 @@ func TestOnePackageUsesCgo(t *testing.T) {
 		if direct != (from == "hsm/pkcs11") {
 			t.Errorf("%s: expected cgo in hsm/pkcs11 and nowhere else, found %v here", from, direct)
 		}
+	}
+}
+
+// A vendor's library may crash, hang or overwrite memory: a signer with shares in its memory reaches it through a child process only. Programs that are
+// such a child, or hold no share, open it themselves.
+func TestVendorsLibrariesStayOutOfSigners(t *testing.T) {
+	const library = "hsm/pkcs11"
+	may := []string{"cmd", "hsm/hsmtest", "internal/ceremony", "internal/devnet"}
+	for _, p := range own(t) {
+		from, _ := rel(p.ImportPath)
+		for _, d := range p.Deps {
+			if to, _ := rel(d); to == library && !under(from, may...) {
+				t.Errorf("%s reaches %s: expected only %v to", from, library, may)
+			}
+		}
+	}
+}
+
+// What runs on a machine without a network links none.
+func TestAirGappedToolsLinkNoNetworkStack(t *testing.T) {
+	forbidden := []string{"net/http", "google.golang.org/grpc", "modernc.org/sqlite", "github.com/jackc/pgx", "github.com/bnb-chain/tss-lib"}
+	seen := 0
+	for _, p := range own(t) {
+		from, _ := rel(p.ImportPath)
+		if !under(from, "cmd/strongroom-offline", "internal/ceremony", "internal/keypool", "internal/pin") {
+			continue
+		}
+		seen++
+		for _, d := range p.Deps {
+			if under(d, forbidden...) {
+				t.Errorf("%s reaches %s", from, d)
+			}
+		}
+	}
+	if seen < 3 {
+		t.Errorf("expected at least 3 packages of tools for machines without a network, found %d", seen)
 	}
 }
 
