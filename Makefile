@@ -39,7 +39,7 @@ test-unit:
 	go test ./...
 
 test-race:
-	go test -race -short $(RACE)
+	go test -race -short -timeout 30m $(RACE)
 
 # The whole system on real btcd, go-ethereum and SoftHSM, and the chain nodes by themselves.
 test-chains: peers
