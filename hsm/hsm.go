@@ -71,6 +71,18 @@ type Identity interface {
 	SignContext(ctx context.Context, message []byte) ([]byte, error)
 }
 
+// CheckSignerOpts refuses with ErrArgument, for every Identity, whatever asks crypto.Signer for other than pure Ed25519: a hash, or a context (RFC 8032
+// section 5.1).
+func CheckSignerOpts(opts crypto.SignerOpts) error {
+	if opts == nil || opts.HashFunc() != 0 {
+		return fmt.Errorf("%w: signer options: expected crypto.Hash(0), a whole message, found %v", ErrArgument, opts)
+	}
+	if o, ok := opts.(*ed25519.Options); ok && o.Context != "" {
+		return fmt.Errorf("%w: signer options: expected no Ed25519ctx context, found %q", ErrArgument, o.Context)
+	}
+	return nil
+}
+
 // KeyClass says what a secp256k1 key in a token must be. The zero KeyClass is a key that was born in the token, can never leave it, and signs whenever
 // the token is logged in.
 type KeyClass struct {

@@ -144,11 +144,8 @@ func (k *identity) Ed25519() ed25519.PublicKey { return bytes.Clone(k.public) }
 
 // Sign signs a whole message: opts must ask for no hash and, if it is *ed25519.Options, for no context.
 func (k *identity) Sign(_ io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
-	if opts == nil || opts.HashFunc() != 0 {
-		return nil, argument("signer options", "crypto.Hash(0), a whole message", opts)
-	}
-	if o, ok := opts.(*ed25519.Options); ok && o.Context != "" {
-		return nil, argument("signer options", "no Ed25519ctx context", fmt.Sprintf("%q", o.Context))
+	if err := hsm.CheckSignerOpts(opts); err != nil {
+		return nil, err
 	}
 	return k.SignContext(context.Background(), message)
 }
